@@ -25,6 +25,7 @@ import argparse
 import io
 import json
 import os
+import shutil
 import sys
 import tempfile
 import zipfile
@@ -73,6 +74,7 @@ def edit_file(path, changes):
     with open(path, "rb") as old, tempfile.NamedTemporaryFile(dir=folder, delete=False) as new:
         try:
             answer = rewrite(old, new, changes)
+            shutil.copymode(path, new.name)
         except BaseException:
             os.unlink(new.name)
             raise

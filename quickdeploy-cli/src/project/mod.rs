@@ -1,0 +1,131 @@
+//! The project on the developer's disk: what belongs into the artifact, and what of it has changed.
+//!
+//! # For callers
+//!
+//! ```text
+//! let project = Project::find(&cwd, env)?;             // or Project::of_directory(dir, state_dir)
+//! let mut scan = project.scan(&artifact_url)?;         // walk + read what changed; needs no network, blocks: spawn_blocking
+//! let entries = ...;                                   // the artifact's directory, from `zipedit`, meanwhile
+//! let diff    = scan.diff(&entries, Deletion::Owned)?; // decides; asks git only about names that are gone here
+//! for change in diff.puts() { let bytes = change.read()?; ... }
+//! ...deploy: puts + diff.deleted...
+//! scan.record_deployed(&diff)?;                        // also when there was nothing to do: it teaches the index
+//! ```
+//!
+//! A full package is `project.package(file)?`: see [`package`].
+//! Everything here blocks, and nothing holds a lock while it waits for anything but the disk.
+//!
+//! # How it holds together
+//!
+//! [`config`] finds and checks `quickdeploy.toml`. [`mapping`] turns a local path into an entry name and back.
+//! [`walk`] lists the files with their `stat`, in parallel, and reads none. [`index`] remembers what was read before, so
+//! that [`scan`] reads only files whose `stat` is new. [`diff`] is a pure function over names, sizes and checksums.
+//! [`ownership`] says which names that are missing here this project had put into the artifact.
+//! [`manifest`] recognises files that declare dependencies. [`package`] writes a whole artifact.
+//!
+//! The truth is always the artifact's own directory. Losing the index costs time, never correctness.
+
+mod config;
+mod config_error;
+mod content;
+mod diff;
+mod error;
+mod index;
+mod index_format;
+mod manifest;
+mod mapping;
+mod ownership;
+mod package;
+mod rules;
+mod scan;
+mod stat;
+mod walk;
+
+use std::io::{Seek, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+pub(crate) use config::{ArtifactUrl, CONFIG_FILE, Functions, STATE_DIR, Settings, Via};
+pub(crate) use config_error::ConfigError;
+pub(crate) use diff::{ArtifactEntry, Change, Deletion, Diff};
+pub(crate) use error::ProjectError;
+pub(crate) use manifest::{ManifestChange, ManifestKind};
+pub(crate) use package::{Packaged, UNZIPPED_LIMIT};
+pub(crate) use scan::Scan;
+
+use index::{Key, Store};
+use mapping::Mapping;
+use rules::Rules;
+use walk::{Scope, Walker};
+
+/// A directory that is deployed, with its settings.
+#[derive(Debug, Clone)]
+pub(crate) struct Project {
+    settings: Settings,
+    mapping: Mapping,
+    walker: Walker,
+}
+
+impl Project {
+    /// Finds `quickdeploy.toml` in `start` (absolute) or the nearest directory above, and applies `[env.NAME]` for
+    /// `env`.
+    pub(crate) fn find(start: &Path, env: Option<&str>) -> Result<Self, ProjectError> {
+        let file = Settings::locate(start).ok_or_else(|| ConfigError::NotFound { start: start.to_owned() })?;
+        Self::load(&file, env)
+    }
+
+    /// Reads this configuration file.
+    pub(crate) fn load(file: &Path, env: Option<&str>) -> Result<Self, ProjectError> {
+        Self::new(Settings::read(file, env)?)
+    }
+
+    /// A directory without a configuration file: everything in it is the package. The index is kept in `state_dir`;
+    /// nowhere, when there is none, and then every scan reads every file.
+    pub(crate) fn of_directory(directory: &Path, state_dir: Option<&Path>) -> Result<Self, ProjectError> {
+        let root = directory.canonicalize().map_err(ProjectError::io("open", directory))?;
+        Self::new(Settings::of_directory(root, state_dir.map(Path::to_owned)))
+    }
+
+    fn new(settings: Settings) -> Result<Self, ProjectError> {
+        let mapping = Mapping::new(&settings.map);
+        let walker = Walker::new(&settings.root, mapping.clone(), Rules::new(&settings))?;
+        Ok(Self { settings, mapping, walker })
+    }
+
+    /// What the configuration says.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Walks the project and reads the files whose `stat` the index for `artifact` (its URL, or any other name for the
+    /// target) doesn't know. Blocks; needs no network.
+    pub(crate) fn scan(&self, artifact: &str) -> Result<Scan, ProjectError> {
+        let key = Key { artifact: artifact.to_owned(), layout: self.layout() };
+        let store = Store::new(self.settings.state_dir.as_deref(), key);
+        Scan::new(self.settings.root.clone(), self.mapping.clone(), self.walker.clone(), store)
+    }
+
+    /// Packages the project, dependency folders included, into `out`. Blocks.
+    pub(crate) fn package<W: Write + Seek>(&self, out: W) -> Result<Packaged, ProjectError> {
+        package::package(&self.settings.root, self.walker.files(Scope::Package)?, out)
+    }
+
+    /// The local files, relative to the root, that are or would be the entry `name`.
+    pub(crate) fn local_paths(&self, name: &str) -> Vec<PathBuf> {
+        self.mapping.local_paths(name).into_iter().map(PathBuf::from).collect()
+    }
+
+    /// Under another root or `map`, an entry name stands for another file.
+    fn layout(&self) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        digest.update(self.settings.root.as_os_str().as_encoded_bytes());
+        for (local, prefix) in &self.settings.map {
+            for part in [local, prefix] {
+                digest.update([0]);
+                digest.update(part);
+            }
+        }
+        digest.finalize().into()
+    }
+}

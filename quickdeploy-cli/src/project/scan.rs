@@ -1,0 +1,261 @@
+//! The project as it is on disk now: every file with its checksums, at the price of reading those that changed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::content::{self, Content};
+use super::diff::{self, ArtifactEntry, Change, Deletion, Diff, LocalEntry};
+use super::error::ProjectError;
+use super::index::{Data, Record, Save, Store};
+use super::manifest::{self, ManifestChange, ManifestKind};
+use super::mapping::Mapping;
+use super::ownership;
+use super::walk::{LocalFile, Scope, Walker};
+
+/// The project's files and the index for one artifact.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    root: PathBuf,
+    mapping: Mapping,
+    walker: Walker,
+    store: Store,
+    data: Data,
+    /// Sorted by name.
+    files: Vec<LocalFile>,
+    /// Of the file at the same position.
+    contents: Vec<Content>,
+    /// How many files had to be read.
+    read: usize,
+}
+
+impl Scan {
+    /// Walks and reads. Stores what was read, so that the next scan needn't.
+    pub(crate) fn new(root: PathBuf, mapping: Mapping, walker: Walker, store: Store) -> Result<Self, ProjectError> {
+        let data = store.load();
+        let found = walker.files(Scope::Edit)?;
+        let mut records = data.records.into_iter().peekable();
+        let mut new_records = Vec::with_capacity(found.len());
+        let mut stale = Vec::new();
+        for (position, file) in found.iter().enumerate() {
+            while let Some(gone) = records.next_if(|record| *record.name < *file.name) {
+                new_records.extend(gone.deployed.is_some().then_some(Record { seen: None, ..gone }));
+            }
+            let known = records.next_if(|record| *record.name == *file.name);
+            let (seen, deployed) = known.map_or((None, None), |record| (record.seen, record.deployed));
+            let seen = seen.filter(|(stat, _)| *stat == file.stat);
+            if seen.is_none() {
+                stale.push((position, new_records.len(), root.join(&file.path)));
+            }
+            new_records.push(Record { name: file.name.as_str().into(), seen, deployed });
+        }
+        new_records
+            .extend(records.filter(|record| record.deployed.is_some()).map(|record| Record { seen: None, ..record }));
+        let mut scan = Self {
+            root,
+            mapping,
+            walker,
+            store,
+            data: Data { records: new_records, ..data_without_records(data.manifests, data.git) },
+            files: found,
+            contents: Vec::new(),
+            read: stale.len(),
+        };
+        scan.read_stale(&stale)?;
+        Ok(scan)
+    }
+
+    /// Reads the files in `stale` (position in `files`, position in the records, path) and takes all contents together.
+    fn read_stale(&mut self, stale: &[(usize, usize, PathBuf)]) -> Result<(), ProjectError> {
+        let session = if stale.is_empty() { None } else { self.store.begin() };
+        let readings = content::in_parallel(stale, |(_, _, path)| content::read(path))?;
+        let mut fresh = BTreeMap::new();
+        for ((position, record, _), reading) in stale.iter().zip(readings) {
+            if let Some((stat, content)) = reading {
+                self.files[*position].stat = stat;
+                self.data.records[*record].seen = session.as_ref().and_then(|session| session.trusted(stat, content));
+            }
+            fresh.insert(*position, reading.map(|(_, content)| content));
+        }
+        // Files that vanished since the walk are deleted files.
+        let mut files = Vec::with_capacity(self.files.len());
+        for (position, file) in std::mem::take(&mut self.files).into_iter().enumerate() {
+            let content = match fresh.get(&position) {
+                Some(content) => *content,
+                None => self.data.get(&file.name).and_then(|record| record.seen).map(|(_, content)| content),
+            };
+            if let Some(content) = content {
+                self.contents.push(content);
+                files.push(file);
+            }
+        }
+        self.files = files;
+        self.data.records.retain(|record| record.seen.is_some() || record.deployed.is_some());
+        if let Some(session) = session {
+            // An index that can't be written costs time at the next run, nothing else.
+            _ = self.store.save(session, &self.data, Save::Seen);
+        }
+        Ok(())
+    }
+
+    /// How many files belong to the project.
+    pub(crate) fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// How many of them had to be read.
+    pub(crate) fn read(&self) -> usize {
+        self.read
+    }
+
+    /// Compares with the artifact's entries. Asks git when names are only in the artifact and the index knows nothing
+    /// of them.
+    pub(crate) fn diff(&mut self, artifact: &[ArtifactEntry<'_>], deletion: Deletion) -> Result<Diff, ProjectError> {
+        let local = self.local_entries();
+        let comparison = diff::compare(&local, artifact);
+        let git_before = self.data.git.clone();
+        let deleted = ownership::deletable(
+            &comparison.absent,
+            deletion,
+            &self.files,
+            &self.mapping,
+            &self.walker,
+            &mut self.data,
+        );
+        if self.data.git != git_before
+            && let Some(session) = self.store.begin()
+        {
+            _ = self.store.save(session, &self.data, Save::Seen);
+        }
+        let stays = |name: &&&str| deleted.binary_search(*name).is_err();
+        let mut diff = Diff {
+            added: comparison.added.iter().map(|&position| self.change(position)).collect(),
+            modified: comparison.modified.iter().map(|&position| self.change(position)).collect(),
+            unchanged: comparison.unchanged,
+            only_in_artifact: comparison.absent.iter().filter(stays).map(|&name| name.to_owned()).collect(),
+            deleted: deleted.into_iter().map(str::to_owned).collect(),
+            manifests: Vec::new(),
+        };
+        diff.manifests = self.changed_manifests(&comparison.modified)?;
+        Ok(diff)
+    }
+
+    fn local_entries(&self) -> Vec<LocalEntry<'_>> {
+        let mut records = self.data.records.iter().peekable();
+        self.files
+            .iter()
+            .zip(&self.contents)
+            .map(|(file, content)| {
+                while records.next_if(|record| *record.name < *file.name).is_some() {}
+                let record = records.next_if(|record| *record.name == *file.name);
+                LocalEntry { name: &file.name, content, deployed: record.and_then(|record| record.deployed.as_ref()) }
+            })
+            .collect()
+    }
+
+    fn change(&self, position: usize) -> Change {
+        let (file, content) = (&self.files[position], &self.contents[position]);
+        Change {
+            name: file.name.clone(),
+            path: self.root.join(&file.path),
+            size: content.size,
+            crc32: content.crc32,
+            executable: file.stat.executable,
+        }
+    }
+
+    fn changed_manifests(&self, modified: &[usize]) -> Result<Vec<ManifestChange>, ProjectError> {
+        let mut changes = Vec::new();
+        for &position in modified {
+            let path = &self.files[position].path;
+            let Some(kind) = ManifestKind::of(path) else {
+                continue;
+            };
+            let bytes = self.change(position).read()?;
+            if self.data.manifests.get(path) != Some(&manifest::digest(path, &bytes)) {
+                changes.push(ManifestChange { path: path.clone(), kind });
+            }
+        }
+        for (path, digest) in self.manifests_outside_the_package()? {
+            if let (Some(kind), Some(known)) = (ManifestKind::of(&path), self.data.manifests.get(&path))
+                && *known != digest
+            {
+                changes.push(ManifestChange { path, kind });
+            }
+        }
+        changes.sort();
+        Ok(changes)
+    }
+
+    /// A project that packages `src` still has its `package.json` beside it.
+    fn manifests_outside_the_package(&self) -> Result<Vec<(String, [u8; 32])>, ProjectError> {
+        let mut manifests = Vec::new();
+        for entry in std::fs::read_dir(&self.root).map_err(ProjectError::io("list", &self.root))? {
+            let entry = entry.map_err(ProjectError::io("list", &self.root))?;
+            let Ok(path) = entry.file_name().into_string() else {
+                continue;
+            };
+            if ManifestKind::of(&path).is_some() && self.mapping.entry_name(&path).is_none() && entry.path().is_file() {
+                let bytes = std::fs::read(entry.path()).map_err(ProjectError::io("read", &entry.path()))?;
+                let digest = manifest::digest(&path, &bytes);
+                manifests.push((path, digest));
+            }
+        }
+        Ok(manifests)
+    }
+
+    /// Remembers that the artifact now holds these files, after `diff` was carried out, all of it. To be called also
+    /// when there was nothing to do: a file that the artifact already had becomes the project's by that.
+    ///
+    /// A failure costs the knowledge of which files to delete later: worth a warning, not worth failing a deployment
+    /// that is done.
+    pub(crate) fn record_deployed(&mut self, diff: &Diff) -> Result<(), ProjectError> {
+        let mut manifests = BTreeMap::new();
+        for (file, content) in self.files.iter().zip(&self.contents) {
+            if ManifestKind::of(&file.path).is_none() {
+                continue;
+            }
+            let unchanged = self.data.get(&file.name).is_some_and(|record| record.deployed == Some(*content));
+            let digest = match self.data.manifests.get(&file.path) {
+                Some(digest) if unchanged => *digest,
+                _ => {
+                    let path = self.root.join(&file.path);
+                    let bytes = std::fs::read(&path).map_err(ProjectError::io("read", &path))?;
+                    manifest::digest(&file.path, &bytes)
+                }
+            };
+            manifests.insert(file.path.clone(), digest);
+        }
+        manifests.extend(self.manifests_outside_the_package()?);
+
+        let still_there = |name: &str| diff.only_in_artifact.binary_search_by(|other| other.as_str().cmp(name)).is_ok();
+        let mut old = std::mem::take(&mut self.data.records).into_iter().peekable();
+        let mut records = Vec::with_capacity(self.files.len());
+        for (file, content) in self.files.iter().zip(&self.contents) {
+            while let Some(gone) = old.next_if(|record| *record.name < *file.name) {
+                records.extend(still_there(&gone.name).then_some(gone));
+            }
+            let seen = old.next_if(|record| *record.name == *file.name).and_then(|record| record.seen);
+            records.push(Record { name: file.name.as_str().into(), seen, deployed: Some(*content) });
+        }
+        records.extend(old.filter(|record| still_there(&record.name)));
+
+        let new = Data { records, manifests, git: self.data.git.take() };
+        let stored = self.store.load();
+        let changed = stored != new;
+        self.data = new;
+        if changed && let Some(session) = self.store.begin() {
+            self.store
+                .save(session, &self.data, Save::Deployed)
+                .map_err(ProjectError::io("write the index of", &self.root))?;
+        }
+        Ok(())
+    }
+}
+
+fn data_without_records(manifests: BTreeMap<String, [u8; 32]>, git: Option<ownership::GitAnswers>) -> Data {
+    Data { records: Vec::new(), manifests, git }
+}
+
+#[cfg(test)]
+#[path = "scan_tests.rs"]
+mod tests;

@@ -1,0 +1,129 @@
+//! One multipart upload from Create to Complete: whatever happens in between, it is completed or aborted.
+
+use bytes::Bytes;
+use futures::future::maybe_done;
+
+use crate::artifact::{Artifact, Prepared, Way};
+use crate::meter::Metered;
+use crate::stop::{GRACE, Stop, Stopped};
+use crate::store::{Object as _, Store, StoreError};
+use crate::{rewrite, splice};
+
+/// What a transfer leaves: the parts in order, and the last bytes of the new artifact as far as they are at hand.
+#[derive(Debug)]
+pub(crate) struct Written<P> {
+    pub(crate) parts: Vec<P>,
+    pub(crate) end: Bytes,
+}
+
+/// Why a plan was not carried out, or not known to be.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The artifact turned out to be another one; nothing was committed.
+    Raced,
+    /// The store can't copy parts; nothing was committed.
+    NoCopy,
+    /// It was stopped; nothing was committed.
+    Stopped(Stopped),
+    /// The store refused; nothing was committed.
+    Store(StoreError),
+    /// The commit was sent, and what came back doesn't prove that it had no effect.
+    Commit(StoreError),
+    /// The commit was sent, and there was no time to wait for the answer.
+    StoppedInCommit(Stopped),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Changed { .. } => Failure::Raced,
+            StoreError::NotImplemented { operation: "UploadPartCopy" } => Failure::NoCopy,
+            error => Failure::Store(error),
+        }
+    }
+}
+
+/// Carries `prepared` out. `known` says that the artifact was read some time ago: whether it is still the same is asked
+/// while the upload is being created.
+pub(crate) async fn write<S: Store>(
+    store: &Metered<'_, S>,
+    artifact: &Artifact<S::Object>,
+    prepared: &Prepared,
+    known: bool,
+    stop: &Stop,
+) -> Result<(S::Object, Bytes), Failure> {
+    let parts = match &prepared.way {
+        Way::Splice(parts) => parts.as_slice(),
+        Way::Small | Way::Rewrite => &[],
+    };
+    store.next_round_trip();
+    // Kept apart from what it waits for, so that an upload that was created is known even if the rest was stopped.
+    let mut creating = std::pin::pin!(maybe_done(store.create(artifact.object())));
+    let alongside = async {
+        futures::join!(splice::gather_first(store, artifact, parts), async {
+            if known { still(store, artifact).await } else { Ok(()) }
+        })
+    };
+    let begun = stop.or_result_of(async { futures::join!(creating.as_mut(), alongside) }).await;
+    if begun.is_err() {
+        let _ = tokio::time::timeout(GRACE, creating.as_mut()).await;
+    }
+    let created = creating.as_mut().take_output();
+    let (upload, (first, still)) = match (begun, created) {
+        (Ok(((), alongside)), Some(created)) => (created?, alongside),
+        (Err(stopped), created) => {
+            if let Some(Ok(upload)) = created {
+                let _ = store.abort(&upload).await;
+            }
+            return Err(Failure::Stopped(stopped));
+        }
+        (Ok(_), None) => return Err(Failure::Store(unfinished())),
+    };
+
+    let transferred = stop
+        .or_result_of(async {
+            still?;
+            let first = first?;
+            store.next_round_trip();
+            match &prepared.way {
+                Way::Splice(parts) => splice::transfer(store, artifact, parts, &upload, first).await,
+                Way::Small | Way::Rewrite => rewrite::transfer(store, artifact, &prepared.plan, &upload).await,
+            }
+        })
+        .await
+        .map_err(Failure::Stopped)
+        .and_then(|transferred| transferred.map_err(Failure::from));
+    let Written { parts, end } = match transferred {
+        Ok(written) => written,
+        Err(failure) => {
+            // Parts that were under way can still be stored after the abort, so it is said twice.
+            for _ in 0..2 {
+                let _ = store.abort(&upload).await;
+            }
+            return Err(failure);
+        }
+    };
+
+    store.next_round_trip();
+    let completing = store.complete(&upload, artifact.object(), parts, prepared.plan.size());
+    let failure = match stop.or_commit(completing).await {
+        Ok(Ok(object)) => return Ok((object, end)),
+        Ok(Err(error)) => Failure::Commit(error),
+        Err(stopped) => Failure::StoppedInCommit(stopped),
+    };
+    // Also settles a commit that is still under way: either it was first, or it fails.
+    let _ = store.abort(&upload).await;
+    Err(failure)
+}
+
+/// Makes sure that the artifact is what it was when it was read, down to its metadata and tags.
+pub(crate) async fn still<S: Store>(store: &S, artifact: &Artifact<S::Object>) -> Result<(), StoreError> {
+    let now = store.head().await?;
+    let same = now.etag() == artifact.object().etag() && store.carries_the_same(&now, artifact.object());
+    if same { Ok(()) } else { Err(StoreError::Changed { operation: "HeadObject" }) }
+}
+
+/// Can't happen: what was waited for is there.
+fn unfinished() -> StoreError {
+    StoreError::Other { operation: "CreateMultipartUpload", reason: "it has not been answered".into() }
+}

@@ -1,0 +1,348 @@
+//! Directory + changes → plan: everything there is to know about the new artifact before a byte of it is written.
+//!
+//! A pure function. Kept entries keep their bytes, whatever is in them; adjacent ones are one *run*. New entries and the
+//! new directory are made here. What remains for the half that does I/O is to move the [`Piece`]s, in their order.
+//!
+//! The order is the [`Layout`]'s: as they were (small artifacts, streaming), or long runs first, so that S3 can copy
+//! them, and everything that has to be uploaded behind them. The second also gathers what is edited often at the end,
+//! where the next edit's tail read finds it, and kept runs are adjacent again: the archive never fragments.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::changes::{Change, Changes, Content, EntryName};
+use crate::directory::{Directory, Entry};
+use crate::end_record::EndRecord;
+use crate::entry::NewEntry;
+use crate::error::FormatError;
+
+/// What a function's code and layers may have unzipped, in bytes (Lambda quotas).
+pub const MAX_UNZIPPED: u64 = 262_144_000;
+
+const FILE_TYPE: u32 = 0o170_000;
+const SYMLINK: u32 = 0o120_000;
+
+/// The order of what is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// As it was.
+    InOrder,
+    /// Runs of at least so many bytes first, the others behind them; each group as it was.
+    LongRunsFirst(u64),
+}
+
+/// A stretch of the new artifact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// These bytes of the old artifact.
+    Old(Range<u64>),
+    /// These bytes.
+    New(Bytes),
+}
+
+impl Piece {
+    /// Length in bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        match self {
+            Piece::Old(range) => range.end - range.start,
+            Piece::New(bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What an edit does to the entries, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Puts of names that weren't there.
+    pub added: u64,
+    /// Puts of names that were there, whether or not with that content.
+    pub modified: u64,
+    /// Deletes of names that were there.
+    pub deleted: u64,
+    /// Puts whose content was there already; they are in `modified`, too.
+    pub identical: u64,
+    /// Deletes of names that weren't there.
+    pub missing: u64,
+}
+
+/// The new artifact, laid out.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pieces: Vec<Piece>,
+    counts: Counts,
+    size: u64,
+    entries: u64,
+    unzipped: u64,
+}
+
+impl Plan {
+    /// Plans `changes` to an archive with this `directory`.
+    ///
+    /// # Errors
+    /// [`FormatError::Clash`] when a put needs a directory where a file is, or the other way round;
+    /// [`FormatError::Unsupported`] when an encrypted entry or a symbolic link were replaced;
+    /// [`FormatError::TooLarge`] when the result would have more than [`MAX_UNZIPPED`] bytes unzipped, or new content
+    /// of 4 GiB.
+    pub fn new(directory: &Directory, changes: &Changes, layout: Layout) -> Result<Self, FormatError> {
+        let touched = Touched::of(directory, changes)?;
+        let runs = laid_out(runs(directory, &touched.dropped), layout);
+
+        let mut pieces = Vec::with_capacity(runs.len() + 2 * touched.puts.len() + 1);
+        let mut records = Vec::with_capacity(usize::try_from(directory.size()).unwrap_or(0) + 256 * touched.puts.len());
+        let (mut at, mut unzipped) = (0, 0_u64);
+        for run in runs {
+            for entry in run.entries.clone().map(|index| directory.entry(index)) {
+                entry.write_record_at(entry.span().start - run.bytes.start + at, &mut records)?;
+                unzipped = unzipped.saturating_add(entry.size());
+            }
+            at += run.bytes.end - run.bytes.start;
+            pieces.push(Piece::Old(run.bytes));
+        }
+        for (name, content, replaced) in &touched.puts {
+            let new = NewEntry::new(name, content, replaced.map(|index| directory.entry(index)))?;
+            new.write_record_at(at, &mut records);
+            unzipped = unzipped.saturating_add(new.size());
+            at += new.len();
+            pieces.extend(new.chunks().into_iter().filter(|chunk| !chunk.is_empty()).map(Piece::New));
+        }
+        if unzipped > MAX_UNZIPPED {
+            return Err(FormatError::TooLarge(format!(
+                "the artifact would have {unzipped} bytes unzipped, Lambda takes {MAX_UNZIPPED} at most (layers \
+                 included): leave something out, or move dependencies to a container image"
+            )));
+        }
+        let entries = (directory.len() - touched.dropped.len() + touched.puts.len()) as u64;
+        let directory_size = records.len() as u64;
+        EndRecord {
+            entries,
+            directory_size,
+            directory_offset: at,
+            directory_limit: at + directory_size,
+            comment: directory.comment().to_vec(),
+        }
+        .write(&mut records);
+        let size = at + records.len() as u64;
+        pieces.push(Piece::New(records.into()));
+        Ok(Self { pieces, counts: touched.counts, size, entries, unzipped })
+    }
+
+    /// The new artifact from its first byte to its last; the last piece is directory and end record.
+    #[must_use]
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// Whether everything is as it should be already.
+    #[must_use]
+    pub fn is_noop(&self) -> bool {
+        let Counts { added, modified, deleted, identical, .. } = self.counts;
+        added == 0 && deleted == 0 && modified == identical
+    }
+
+    /// What it does to the entries.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Size of the new artifact in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// How many entries the new artifact has.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// Size of all its contents in bytes, by their records' word.
+    #[must_use]
+    pub fn unzipped(&self) -> u64 {
+        self.unzipped
+    }
+
+    /// The new directory and end record.
+    #[must_use]
+    pub fn directory(&self) -> Bytes {
+        match self.pieces.last() {
+            Some(Piece::New(bytes)) => bytes.clone(),
+            _ => Bytes::new(),
+        }
+    }
+}
+
+/// Adjacent spans that are all kept.
+#[derive(Debug)]
+struct Run {
+    bytes: Range<u64>,
+    entries: Range<usize>,
+    /// Begins with what stands before the first entry, and so must stay in front.
+    is_prefix: bool,
+}
+
+/// The kept runs as they stand; `dropped` is ascending.
+fn runs(directory: &Directory, dropped: &[usize]) -> Vec<Run> {
+    let mut runs = Vec::with_capacity(dropped.len() + 1);
+    let mut from = 0;
+    for until in dropped.iter().copied().chain([directory.len()]) {
+        let start = match from {
+            0 => 0,
+            from => directory.entry(from - 1).span().end,
+        };
+        let end = match until {
+            until if until < directory.len() => directory.entry(until).span().start,
+            _ => directory.start(),
+        };
+        if start < end {
+            let is_prefix = from == 0 && directory.prefix().end > 0;
+            runs.push(Run { bytes: start..end, entries: from..until, is_prefix });
+        }
+        from = until + 1;
+    }
+    runs
+}
+
+fn laid_out(mut runs: Vec<Run>, layout: Layout) -> Vec<Run> {
+    if let Layout::LongRunsFirst(long) = layout {
+        // Stable: each group keeps its order.
+        runs.sort_by_key(|run| !run.is_prefix && run.bytes.end - run.bytes.start < long);
+    }
+    runs
+}
+
+/// What the changes come to in this archive.
+struct Touched<'a> {
+    /// Entries that are not kept: replaced or deleted; ascending.
+    dropped: Vec<usize>,
+    /// What is to be written, with the entry that it replaces.
+    puts: Vec<(&'a EntryName, &'a Content, Option<usize>)>,
+    counts: Counts,
+}
+
+impl<'a> Touched<'a> {
+    fn of(directory: &Directory, changes: &'a Changes) -> Result<Self, FormatError> {
+        let mut matches: HashMap<&str, Vec<usize>> = changes.iter().map(|(name, _)| (name.as_str(), vec![])).collect();
+        let tree = Tree::of(changes)?;
+        for (index, entry) in directory.entries().enumerate() {
+            let name = entry.name();
+            match matches.get_mut(name.as_ref()) {
+                Some(indices) => indices.push(index),
+                None => tree.check(&name)?,
+            }
+        }
+        let mut touched = Self { dropped: Vec::new(), puts: Vec::new(), counts: Counts::default() };
+        for (name, change) in changes.iter() {
+            let indices = &matches[name.as_str()];
+            match change {
+                Change::Put(content) => touched.put(directory, name, content, indices)?,
+                Change::Delete if indices.is_empty() => touched.counts.missing += 1,
+                Change::Delete => {
+                    touched.counts.deleted += 1;
+                    touched.dropped.extend(indices);
+                }
+            }
+        }
+        touched.dropped.sort_unstable();
+        Ok(touched)
+    }
+
+    fn put(
+        &mut self,
+        directory: &Directory,
+        name: &'a EntryName,
+        content: &'a Content,
+        indices: &[usize],
+    ) -> Result<(), FormatError> {
+        // Of several entries of one name, readers take the last.
+        let Some(&last) = indices.last() else {
+            self.counts.added += 1;
+            self.puts.push((name, content, None));
+            return Ok(());
+        };
+        let entry = directory.entry(last);
+        if entry.is_encrypted() {
+            return Err(FormatError::Unsupported(format!(
+                "its entry `{name}` is encrypted, and would be replaced by readable content: delete it in an edit of \
+                 its own if that is wanted"
+            )));
+        }
+        if entry.unix_mode().is_some_and(|mode| mode & FILE_TYPE == SYMLINK) {
+            return Err(FormatError::Unsupported(format!(
+                "its entry `{name}` is a symbolic link: put the file that it points to, or delete the link in an edit \
+                 of its own"
+            )));
+        }
+        self.counts.modified += 1;
+        if indices.len() == 1 && holds(entry, content) {
+            self.counts.identical += 1;
+        } else {
+            self.dropped.extend(indices);
+            self.puts.push((name, content, Some(last)));
+        }
+        Ok(())
+    }
+}
+
+/// Whether the entry is already what the put would make it.
+fn holds(entry: Entry<'_>, content: &Content) -> bool {
+    let mode_is_right = content.mode().is_none_or(|mode| entry.unix_mode().is_some_and(|is| is & 0o7777 == mode));
+    entry.size() == content.size() && mode_is_right && entry.crc32() == content.crc32()
+}
+
+/// The names that are put, as files in a tree: no file can be where a directory is.
+struct Tree<'a> {
+    files: HashSet<&'a str>,
+    directories: HashSet<&'a str>,
+}
+
+impl<'a> Tree<'a> {
+    fn of(changes: &'a Changes) -> Result<Self, FormatError> {
+        let puts = || changes.iter().filter(|(_, change)| matches!(change, Change::Put(_))).map(|(name, _)| name);
+        let files: HashSet<&str> = puts().map(EntryName::as_str).collect();
+        let mut directories = HashSet::new();
+        for name in puts() {
+            for parent in name.parents() {
+                if files.contains(parent) {
+                    return Err(clash(name.as_str(), format!("the same edit puts a file at `{parent}`")));
+                }
+                directories.insert(parent);
+            }
+        }
+        Ok(Self { files, directories })
+    }
+
+    /// Checks a kept entry that isn't put itself against the names that are.
+    fn check(&self, kept: &str) -> Result<(), FormatError> {
+        if self.directories.contains(kept) {
+            let put = self.files.iter().filter(|put| put.starts_with(kept) && put[kept.len()..].starts_with('/'));
+            return Err(clash(
+                put.min().unwrap_or(&kept),
+                format!("`{kept}` is a file in the archive; delete it in the same edit, or choose another name"),
+            ));
+        }
+        for (at, _) in kept.match_indices('/') {
+            if self.files.contains(&kept[..at]) {
+                return Err(clash(
+                    &kept[..at],
+                    format!("it is a directory in the archive, with `{kept}` in it; choose another name"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn clash(name: &str, reason: String) -> FormatError {
+    FormatError::Clash { name: name.to_owned(), reason }
+}

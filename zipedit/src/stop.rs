@@ -1,0 +1,69 @@
+//! When an edit has to give up: at a deadline, or when its caller says so.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How long an edit that was stopped still waits for what shouldn't be left open: an upload that is being created and
+/// would have to be aborted, a commit that was sent.
+pub(crate) const GRACE: Duration = Duration::from_millis(800);
+
+/// Ends an edit before its commit. Cheap to clone; clones share the token.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    deadline: Option<Instant>,
+    token: CancellationToken,
+}
+
+/// Why it was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    Deadline,
+    Token,
+}
+
+impl Stop {
+    /// Never, unless by [`Stop::now`].
+    #[must_use]
+    pub fn never() -> Self {
+        Self::default()
+    }
+
+    /// After this time from now on.
+    #[must_use]
+    pub fn after(time: Duration) -> Self {
+        Self { deadline: Instant::now().checked_add(time), token: CancellationToken::new() }
+    }
+
+    /// Stops the edits that were given this.
+    pub fn now(&self) {
+        self.token.cancel();
+    }
+
+    /// The work's result, or why it was ended before it had one.
+    pub(crate) async fn or_result_of<T>(&self, work: impl Future<Output = T>) -> Result<T, Stopped> {
+        let deadline = async {
+            match self.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.token.cancelled() => Err(Stopped::Token),
+            () = deadline => Err(Stopped::Deadline),
+            result = work => Ok(result),
+        }
+    }
+
+    /// The result of a commit: when it was sent, its answer is worth some more waiting.
+    pub(crate) async fn or_commit<T>(&self, commit: impl Future<Output = T>) -> Result<T, Stopped> {
+        let mut commit = std::pin::pin!(commit);
+        match self.or_result_of(&mut commit).await {
+            Ok(result) => Ok(result),
+            Err(stopped) => tokio::time::timeout(GRACE, commit).await.map_err(|_| stopped),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! S3's answers as [`StoreError`]s.
+
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::RequestId as _;
+
+use super::StoreError;
+
+/// What the SDK's error means for an edit; `action` is the IAM action that the operation needs.
+pub(super) fn store_error<E>(operation: &'static str, action: &str, error: &SdkError<E>) -> StoreError
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+{
+    let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+    let (code, message) = match error.as_service_error() {
+        Some(service) => (service.code().unwrap_or("").to_owned(), service.message().unwrap_or("").to_owned()),
+        None => (String::new(), String::new()),
+    };
+    let said = || {
+        let code = if code.is_empty() { format!("HTTP {status}") } else { code.clone() };
+        match (message.as_str(), error.as_service_error().and_then(|_| error.request_id())) {
+            ("", None) => code,
+            ("", Some(id)) => format!("{code} (request {id})"),
+            (message, None) => format!("{code}: {message}"),
+            (message, Some(id)) => format!("{code}: {message} (request {id})"),
+        }
+    };
+    match (code.as_str(), status) {
+        ("NoSuchBucket", _) => StoreError::NotFound {
+            reason: "there is no such bucket (NoSuchBucket): check its name and the region".into(),
+        },
+        ("NoSuchUpload", _) => StoreError::NoSuchUpload { operation },
+        ("PreconditionFailed" | "ConditionalRequestConflict" | "OperationAborted", _) | (_, 412) => {
+            StoreError::Changed { operation }
+        }
+        ("InvalidRange", _) | (_, 416) => StoreError::Empty,
+        ("NotImplemented", _) | (_, 501) => StoreError::NotImplemented { operation },
+        ("NoSuchKey" | "NoSuchVersion" | "NotFound", _) | ("", 404) => {
+            StoreError::NotFound { reason: "there is no such object: check the key, or upload a first artifact".into() }
+        }
+        ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired", _) => refused(
+            operation,
+            &format!("the credentials have expired: renew them (`aws sso login`, or new keys) ({})", said()),
+        ),
+        ("InvalidAccessKeyId" | "InvalidToken" | "SignatureDoesNotMatch", _) => {
+            refused(operation, &format!("the credentials are not valid here ({})", said()))
+        }
+        ("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _) | (_, 301) => {
+            refused(operation, &format!("the bucket is in another region: name that one ({})", said()))
+        }
+        ("AccessDenied" | "AllAccessDisabled" | "Forbidden" | "KMS.AccessDeniedException", _) | ("", 403) => {
+            let absent = if action == "s3:GetObject" {
+                "; without s3:ListBucket, S3 says so of an object that is not there, too"
+            } else {
+                ""
+            };
+            StoreError::AccessDenied { action: action.to_owned(), reason: format!("{}{absent}", said()) }
+        }
+        _ if status != 0 => refused(operation, &said()),
+        _ => refused(operation, &format!("{}", DisplayErrorContext(error))),
+    }
+}
+
+/// An answer that can't be used, in our own words.
+pub(super) fn refused(operation: &'static str, reason: &str) -> StoreError {
+    StoreError::Other { operation, reason: reason.to_owned() }
+}

@@ -1,0 +1,9 @@
+//! What the editing engine promises, tested against independent readers of zip archives and a plain model.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
+
+mod archive;
+mod corpus;
+mod file_store;
+mod model;
+mod preservation;
+mod refusals;

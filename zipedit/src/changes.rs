@@ -264,6 +264,15 @@ impl Changes {
     }
 }
 
+impl IntoIterator for Changes {
+    type Item = (EntryName, Change);
+    type IntoIter = std::collections::btree_map::IntoIter<EntryName, Change>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.by_name.into_iter()
+    }
+}
+
 impl FromIterator<(EntryName, Change)> for Changes {
     fn from_iter<I: IntoIterator<Item = (EntryName, Change)>>(changes: I) -> Self {
         Self { by_name: changes.into_iter().collect() }

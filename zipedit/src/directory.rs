@@ -30,6 +30,8 @@ const FLAG_UTF8: u16 = 1 << 11;
 const FLAG_MASKED: u16 = 1 << 13;
 const EXTRA_ZIP64: u16 = 0x0001;
 const EXTRA_UNICODE_PATH: u16 = 0x7075;
+const FILE_TYPE: u32 = 0o170_000;
+const SYMLINK: u32 = 0o120_000;
 const LONG: u32 = u32::MAX;
 const SHORT: u16 = u16::MAX;
 
@@ -439,6 +441,12 @@ impl<'a> Entry<'a> {
     pub fn unix_mode(&self) -> Option<u32> {
         let host = self.made_by() >> 8;
         (host == 3 || host == 19).then(|| self.external_attributes() >> 16)
+    }
+
+    /// Whether it stands for a symbolic link, whose content is where it points to.
+    #[must_use]
+    pub fn is_symlink(&self) -> bool {
+        self.unix_mode().is_some_and(|mode| mode & FILE_TYPE == SYMLINK)
     }
 
     /// Whether it stands for a directory.

@@ -21,9 +21,6 @@ use crate::error::FormatError;
 /// What a function's code and layers may have unzipped, in bytes (Lambda quotas).
 pub const MAX_UNZIPPED: u64 = 262_144_000;
 
-const FILE_TYPE: u32 = 0o170_000;
-const SYMLINK: u32 = 0o120_000;
-
 /// The order of what is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
@@ -277,7 +274,7 @@ impl<'a> Touched<'a> {
                  its own if that is wanted"
             )));
         }
-        if entry.unix_mode().is_some_and(|mode| mode & FILE_TYPE == SYMLINK) {
+        if entry.is_symlink() {
             return Err(FormatError::Unsupported(format!(
                 "its entry `{name}` is a symbolic link: put the file that it points to, or delete the link in an edit \
                  of its own"

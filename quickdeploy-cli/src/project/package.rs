@@ -73,7 +73,7 @@ pub(crate) fn package<W: Write + Seek>(
 }
 
 fn compress(root: &Path, file: &LocalFile) -> Result<PreparedZipFile, ProjectError> {
-    let path = root.join(&file.path);
+    let path = root.join(file.path());
     let failed = |error| ProjectError::Io { action: "read", path: path.clone(), source: error };
     let mut content = Vec::with_capacity(usize::try_from(file.stat.size).unwrap_or_default());
     File::open(&path).and_then(|mut file| file.read_to_end(&mut content)).map_err(failed)?;
@@ -85,7 +85,7 @@ fn compress(root: &Path, file: &LocalFile) -> Result<PreparedZipFile, ProjectErr
         .unix_permissions(if file.stat.executable { 0o755 } else { 0o644 })
         .system(System::Unix);
     let prepare = |options| -> Result<PreparedZipFile, ProjectError> {
-        let mut builder = ZipFileBuilder::new(&file.name, options)?;
+        let mut builder = ZipFileBuilder::new(&*file.name, options)?;
         builder.write_all(&content).map_err(zip::result::ZipError::Io)?;
         Ok(builder.finish()?)
     };
@@ -138,7 +138,7 @@ fn compress_in_order(
             drop(state);
             // A panic must reach the writer as an error, or it would wait for this file for ever.
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| compress(root, file)))
-                .unwrap_or_else(|_| Err(ProjectError::Unsteady { path: root.join(&file.path) }));
+                .unwrap_or_else(|_| Err(ProjectError::Unsteady { path: root.join(file.path()) }));
             lock().done.insert(position, result);
             changed.notify_all();
         }

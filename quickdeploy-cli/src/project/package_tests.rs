@@ -4,11 +4,8 @@ use std::io::Cursor;
 use zip::ZipArchive;
 
 fn file(name: &str, size: u64, executable: bool) -> LocalFile {
-    LocalFile {
-        name: name.to_owned(),
-        path: name.to_owned(),
-        stat: Stat { size, mtime: 0, ctime: 0, inode: 0, executable },
-    }
+    let stat = Stat { size, mtime: 0, ctime: 0, inode: 0, executable };
+    LocalFile::new(name.to_owned(), name.to_owned(), stat)
 }
 
 fn directory(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Vec<LocalFile>) {

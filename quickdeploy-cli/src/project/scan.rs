@@ -31,70 +31,58 @@ pub(crate) struct Scan {
 impl Scan {
     /// Walks and reads. Stores what was read, so that the next scan needn't.
     pub(crate) fn new(root: PathBuf, mapping: Mapping, walker: Walker, store: Store) -> Result<Self, ProjectError> {
-        let data = store.load();
-        let found = walker.files(Scope::Edit)?;
-        let mut records = data.records.into_iter().peekable();
-        let mut new_records = Vec::with_capacity(found.len());
-        let mut stale = Vec::new();
-        for (position, file) in found.iter().enumerate() {
-            while let Some(gone) = records.next_if(|record| *record.name < *file.name) {
-                new_records.extend(gone.deployed.is_some().then_some(Record { seen: None, ..gone }));
-            }
-            let known = records.next_if(|record| *record.name == *file.name);
-            let (seen, deployed) = known.map_or((None, None), |record| (record.seen, record.deployed));
-            let seen = seen.filter(|(stat, _)| *stat == file.stat);
-            if seen.is_none() {
-                stale.push((position, new_records.len(), root.join(&file.path)));
-            }
-            new_records.push(Record { name: file.name.as_str().into(), seen, deployed });
+        let (mut data, found) = std::thread::scope(|scope| {
+            let index = scope.spawn(|| store.load());
+            let found = walker.files(Scope::Edit);
+            // An index that makes its reader panic is an index that can't be used.
+            found.map(|found| (index.join().unwrap_or_default(), found))
+        })?;
+        if let Some(contents) = unchanged(&found, &data.records) {
+            return Ok(Self { root, mapping, walker, store, data, files: found, contents, read: 0 });
         }
-        new_records
-            .extend(records.filter(|record| record.deployed.is_some()).map(|record| Record { seen: None, ..record }));
-        let mut scan = Self {
-            root,
-            mapping,
-            walker,
-            store,
-            data: Data { records: new_records, ..data_without_records(data.manifests, data.git) },
-            files: found,
-            contents: Vec::new(),
-            read: stale.len(),
-        };
-        scan.read_stale(&stale)?;
-        Ok(scan)
-    }
+        let known = align(&found, std::mem::take(&mut data.records));
 
-    /// Reads the files in `stale` (position in `files`, position in the records, path) and takes all contents together.
-    fn read_stale(&mut self, stale: &[(usize, usize, PathBuf)]) -> Result<(), ProjectError> {
-        let session = if stale.is_empty() { None } else { self.store.begin() };
-        let readings = content::in_parallel(stale, |(_, _, path)| content::read(path))?;
-        let mut fresh = BTreeMap::new();
-        for ((position, record, _), reading) in stale.iter().zip(readings) {
-            if let Some((stat, content)) = reading {
-                self.files[*position].stat = stat;
-                self.data.records[*record].seen = session.as_ref().and_then(|session| session.trusted(stat, content));
+        let is_fresh =
+            |position: usize| known.here[position].seen.is_some_and(|(stat, _)| stat == found[position].stat);
+        let stale: Vec<usize> = (0..found.len()).filter(|&position| !is_fresh(position)).collect();
+        let session = if stale.is_empty() { None } else { store.begin() };
+        let readings = content::in_parallel(&stale, |&position| content::read(&root.join(found[position].path())))?;
+
+        let mut readings = stale.iter().copied().zip(readings).peekable();
+        let mut gone = known.gone;
+        let mut records = Vec::with_capacity(found.len());
+        let mut files = Vec::with_capacity(found.len());
+        let mut contents = Vec::with_capacity(found.len());
+        for (position, (mut file, mut record)) in found.into_iter().zip(known.here).enumerate() {
+            match readings.next_if(|(stale, _)| *stale == position) {
+                Some((_, Some((stat, content)))) => {
+                    file.stat = stat;
+                    contents.push(content);
+                    record.seen = session.as_ref().and_then(|session| session.trusted(stat, content));
+                }
+                // It vanished since the walk: a deleted file.
+                Some((_, None)) => {
+                    gone.push(record);
+                    continue;
+                }
+                None => contents.extend(record.seen.map(|(_, content)| content)),
             }
-            fresh.insert(*position, reading.map(|(_, content)| content));
+            files.push(file);
+            records.push(record);
         }
-        // Files that vanished since the walk are deleted files.
-        let mut files = Vec::with_capacity(self.files.len());
-        for (position, file) in std::mem::take(&mut self.files).into_iter().enumerate() {
-            let content = match fresh.get(&position) {
-                Some(content) => *content,
-                None => self.data.get(&file.name).and_then(|record| record.seen).map(|(_, content)| content),
-            };
-            if let Some(content) = content {
-                self.contents.push(content);
-                files.push(file);
-            }
-        }
-        self.files = files;
-        self.data.records.retain(|record| record.seen.is_some() || record.deployed.is_some());
+        gone.retain_mut(|record| {
+            record.seen = None;
+            record.deployed.is_some()
+        });
+        records.extend(gone);
+        // Two sorted runs: this is a merge.
+        records.sort_by(|a, b| a.name.cmp(&b.name));
+        data.records = records;
         if let Some(session) = session {
             // An index that can't be written costs time at the next run, nothing else.
-            _ = self.store.save(session, &self.data, Save::Seen);
+            _ = store.save(session, &data, Save::Seen);
         }
-        Ok(())
+        Ok(Self { root, mapping, walker, store, data, files, contents, read: stale.len() })
     }
 
     /// How many files belong to the project.
@@ -145,8 +133,8 @@ impl Scan {
             .iter()
             .zip(&self.contents)
             .map(|(file, content)| {
-                while records.next_if(|record| *record.name < *file.name).is_some() {}
-                let record = records.next_if(|record| *record.name == *file.name);
+                while records.next_if(|record| record.name < file.name).is_some() {}
+                let record = records.next_if(|record| record.name == file.name);
                 LocalEntry { name: &file.name, content, deployed: record.and_then(|record| record.deployed.as_ref()) }
             })
             .collect()
@@ -155,8 +143,8 @@ impl Scan {
     fn change(&self, position: usize) -> Change {
         let (file, content) = (&self.files[position], &self.contents[position]);
         Change {
-            name: file.name.clone(),
-            path: self.root.join(&file.path),
+            name: file.name.to_string(),
+            path: self.root.join(file.path()),
             size: content.size,
             crc32: content.crc32,
             executable: file.stat.executable,
@@ -166,13 +154,13 @@ impl Scan {
     fn changed_manifests(&self, modified: &[usize]) -> Result<Vec<ManifestChange>, ProjectError> {
         let mut changes = Vec::new();
         for &position in modified {
-            let path = &self.files[position].path;
+            let path = self.files[position].path();
             let Some(kind) = ManifestKind::of(path) else {
                 continue;
             };
             let bytes = self.change(position).read()?;
             if self.data.manifests.get(path) != Some(&manifest::digest(path, &bytes)) {
-                changes.push(ManifestChange { path: path.clone(), kind });
+                changes.push(ManifestChange { path: path.to_owned(), kind });
             }
         }
         for (path, digest) in self.manifests_outside_the_package()? {
@@ -211,19 +199,19 @@ impl Scan {
     pub(crate) fn record_deployed(&mut self, diff: &Diff) -> Result<(), ProjectError> {
         let mut manifests = BTreeMap::new();
         for (file, content) in self.files.iter().zip(&self.contents) {
-            if ManifestKind::of(&file.path).is_none() {
+            if ManifestKind::of(file.path()).is_none() {
                 continue;
             }
             let unchanged = self.data.get(&file.name).is_some_and(|record| record.deployed == Some(*content));
-            let digest = match self.data.manifests.get(&file.path) {
+            let digest = match self.data.manifests.get(file.path()) {
                 Some(digest) if unchanged => *digest,
                 _ => {
-                    let path = self.root.join(&file.path);
+                    let path = self.root.join(file.path());
                     let bytes = std::fs::read(&path).map_err(ProjectError::io("read", &path))?;
-                    manifest::digest(&file.path, &bytes)
+                    manifest::digest(file.path(), &bytes)
                 }
             };
-            manifests.insert(file.path.clone(), digest);
+            manifests.insert(file.path().to_owned(), digest);
         }
         manifests.extend(self.manifests_outside_the_package()?);
 
@@ -231,11 +219,11 @@ impl Scan {
         let mut old = std::mem::take(&mut self.data.records).into_iter().peekable();
         let mut records = Vec::with_capacity(self.files.len());
         for (file, content) in self.files.iter().zip(&self.contents) {
-            while let Some(gone) = old.next_if(|record| *record.name < *file.name) {
+            while let Some(gone) = old.next_if(|record| record.name < file.name) {
                 records.extend(still_there(&gone.name).then_some(gone));
             }
-            let seen = old.next_if(|record| *record.name == *file.name).and_then(|record| record.seen);
-            records.push(Record { name: file.name.as_str().into(), seen, deployed: Some(*content) });
+            let seen = old.next_if(|record| record.name == file.name).and_then(|record| record.seen);
+            records.push(Record { name: file.name.clone(), seen, deployed: Some(*content) });
         }
         records.extend(old.filter(|record| still_there(&record.name)));
 
@@ -252,8 +240,40 @@ impl Scan {
     }
 }
 
-fn data_without_records(manifests: BTreeMap<String, [u8; 32]>, git: Option<ownership::GitAnswers>) -> Data {
-    Data { records: Vec::new(), manifests, git }
+/// The index's records beside the files.
+struct Aligned {
+    /// One for each file, in the same order; an empty one where the index had none.
+    here: Vec<Record>,
+    /// Those whose file is gone.
+    gone: Vec<Record>,
+}
+
+/// The contents of `files` when the index knows exactly these and none has changed: the usual case, for which nothing
+/// needs to be moved.
+fn unchanged(files: &[LocalFile], records: &[Record]) -> Option<Vec<Content>> {
+    if files.len() != records.len() {
+        return None;
+    }
+    let content = |(file, record): (&LocalFile, &Record)| match record.seen {
+        Some((stat, content)) if stat == file.stat && record.name == file.name => Some(content),
+        _ => None,
+    };
+    files.iter().zip(records).map(content).collect()
+}
+
+/// `files` and `records` are both sorted by name.
+fn align(files: &[LocalFile], records: Vec<Record>) -> Aligned {
+    let mut records = records.into_iter().peekable();
+    let mut aligned = Aligned { here: Vec::with_capacity(files.len()), gone: Vec::new() };
+    for file in files {
+        while let Some(gone) = records.next_if(|record| record.name < file.name) {
+            aligned.gone.push(gone);
+        }
+        let known = records.next_if(|record| record.name == file.name);
+        aligned.here.push(known.unwrap_or_else(|| Record { name: file.name.clone(), seen: None, deployed: None }));
+    }
+    aligned.gone.extend(records);
+    aligned
 }
 
 #[cfg(test)]

@@ -29,15 +29,20 @@
 //! folders, mapped directories, places of `include`) is walked after it with ignore rules off. Links, which are few,
 //! are followed at the end by one thread.
 
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use ignore::{DirEntry, ParallelVisitor, ParallelVisitorBuilder, WalkBuilder, WalkState};
+use ignore::WalkBuilder;
 
 use super::error::ProjectError;
-use super::mapping::{self, Mapping, Unnameable, slashed_below};
-use super::rules::{DEPENDENCY_FOLDERS, IGNORE_FILE, Rules};
+use super::mapping::{self, Mapping};
+use super::rules::{IGNORE_FILE, Rules};
 use super::stat::Stat;
+use visit::VisitorBuilder;
+
+mod links;
+mod visit;
 
 /// Which files are wanted: see the module's documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +57,23 @@ pub(crate) enum Scope {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LocalFile {
     /// Its entry name.
-    pub(crate) name: String,
-    /// Its path, relative to the root, joined by `/`.
-    pub(crate) path: String,
+    pub(crate) name: Box<str>,
+    /// Its path, when that isn't the name too, as it is without a `map`.
+    other_path: Option<Box<str>>,
     /// Of the file itself, also where `path` is a symbolic link.
     pub(crate) stat: Stat,
+}
+
+impl LocalFile {
+    pub(crate) fn new(name: String, path: String, stat: Stat) -> Self {
+        let other_path = (name != path).then(|| path.into());
+        Self { name: name.into(), other_path, stat }
+    }
+
+    /// Its path, relative to the root, joined by `/`.
+    pub(crate) fn path(&self) -> &str {
+        self.other_path.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// Walks one root by one set of rules.
@@ -82,6 +99,9 @@ struct Found {
     mapped: Vec<String>,
     errors: Vec<(PathBuf, ProjectError)>,
 }
+
+/// Which files, by their path, a walk is to find; `None`: all.
+type Filter<'a> = Option<&'a (dyn Fn(&str) -> bool + Sync)>;
 
 /// How a walk treats ignore files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,16 +140,16 @@ impl Walker {
                 .filter(|directory| !visible.mapped.iter().any(|seen| seen == directory))
                 .map(str::to_owned),
         );
-        self.add_hidden(&hidden, false, &mut files)?;
-        self.add_hidden(self.rules.include_bases(), true, &mut files)?;
+        self.add_hidden(&hidden, None, &mut files)?;
+        self.add_hidden(self.rules.include_bases(), Some(&|path| self.rules.includes(path)), &mut files)?;
         unique(files)
     }
 
-    /// Adds what is in `directories` whatever ignore files say; only what `include` names, when `included_only`.
+    /// Adds what is in `directories` and passes `filter`, whatever ignore files say.
     fn add_hidden(
         &self,
         directories: &[String],
-        included_only: bool,
+        filter: Filter<'_>,
         files: &mut Vec<LocalFile>,
     ) -> Result<(), ProjectError> {
         let mut existing =
@@ -141,8 +161,6 @@ impl Walker {
         for directory in existing {
             builder.add(directory);
         }
-        let keep = |path: &str| self.rules.includes(Path::new(path));
-        let filter: Option<&(dyn Fn(&str) -> bool + Sync)> = if included_only { Some(&keep) } else { None };
         let found = self.run(builder, Scope::Edit, filter)?;
         files.extend(found.files);
         self.follow_all(&found.links, IgnoreFiles::Off, files)
@@ -163,12 +181,7 @@ impl Walker {
         builder
     }
 
-    fn run(
-        &self,
-        mut builder: WalkBuilder,
-        scope: Scope,
-        filter: Option<&(dyn Fn(&str) -> bool + Sync)>,
-    ) -> Result<Found, ProjectError> {
+    fn run(&self, mut builder: WalkBuilder, scope: Scope, filter: Filter<'_>) -> Result<Found, ProjectError> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let collected = Mutex::new(Found::default());
         builder.threads(threads).build_parallel().visit(&mut VisitorBuilder {
@@ -185,7 +198,7 @@ impl Walker {
         }
     }
 
-    /// Whether the rules keep `path` (relative to the root, existing or not) out of the package.
+    /// Judges single paths.
     pub(crate) fn visibility(&self) -> Visibility<'_> {
         let matcher = self.builder(&self.root, IgnoreFiles::Respected).build_matchers().into_iter().next();
         Visibility { walker: self, matcher }
@@ -195,93 +208,10 @@ impl Walker {
         let Some(name) = self.mapping.entry_name(&path) else {
             return Ok(None);
         };
-        mapping::check_entry_name(&name).map_err(|reason| self.unnameable(Path::new(&path), reason))?;
-        Ok(Some(LocalFile { name, path, stat }))
-    }
-
-    fn unnameable(&self, path: &Path, reason: Unnameable) -> ProjectError {
-        ProjectError::Unnameable { path: self.root.join(path), reason }
-    }
-
-    fn follow_all(
-        &self,
-        links: &[String],
-        ignore_files: IgnoreFiles,
-        files: &mut Vec<LocalFile>,
-    ) -> Result<(), ProjectError> {
-        if links.is_empty() {
-            return Ok(());
+        match mapping::check_entry_name(&name) {
+            Ok(()) => Ok(Some(LocalFile::new(name, path, stat))),
+            Err(reason) => Err(ProjectError::Unnameable { path: self.root.join(path), reason }),
         }
-        let mut links: Vec<&String> = links.iter().collect();
-        links.sort();
-        let mut visibility = (ignore_files == IgnoreFiles::Respected).then(|| self.visibility());
-        for link in links {
-            let parent = self.root.join(link);
-            let parent = parent.parent().unwrap_or(&self.root);
-            let within = vec![parent.canonicalize().map_err(ProjectError::io("open", parent))?];
-            self.follow(link, &within, visibility.as_mut(), files)?;
-        }
-        Ok(())
-    }
-
-    /// Adds what the link at `path` leads to. `within` are the real directories that one has come through.
-    fn follow(
-        &self,
-        path: &str,
-        within: &[PathBuf],
-        mut visibility: Option<&mut Visibility<'_>>,
-        files: &mut Vec<LocalFile>,
-    ) -> Result<(), ProjectError> {
-        let link = self.root.join(path);
-        let bad = |problem: String| ProjectError::Link { path: link.clone(), problem };
-        let target = match link.canonicalize() {
-            Ok(target) => target,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let target = std::fs::read_link(&link).map_err(ProjectError::io("read", &link))?;
-                return Err(bad(format!("points to `{}`, which does not exist", target.display())));
-            }
-            Err(error) => return Err(bad(format!("can't be followed ({error})"))),
-        };
-        if !target.starts_with(&self.canonical_root) {
-            return Err(bad(format!("leads out of the project, to `{}`", target.display())));
-        }
-        let metadata = std::fs::metadata(&target).map_err(ProjectError::io("read", &target))?;
-        if metadata.is_file() {
-            files.extend(self.file(path.to_owned(), Stat::of(&metadata))?);
-            return Ok(());
-        }
-        if !metadata.is_dir() {
-            return Ok(());
-        }
-        if within.iter().any(|directory| directory.starts_with(&target)) {
-            return Err(bad(format!("leads back to `{}`, a directory that it lies in", target.display())));
-        }
-        let mut within = within.to_vec();
-        within.push(target);
-        let mut directories = vec![path.to_owned()];
-        while let Some(directory) = directories.pop() {
-            let full = self.root.join(&directory);
-            for entry in std::fs::read_dir(&full).map_err(ProjectError::io("list", &full))? {
-                let entry = entry.map_err(ProjectError::io("list", &full))?;
-                let kind = entry.file_type().map_err(ProjectError::io("read", &entry.path()))?;
-                let child = slashed_below(&self.root, &entry.path())
-                    .map_err(|reason| ProjectError::Unnameable { path: entry.path(), reason })?;
-                if self.rules.excludes(Path::new(&child), kind.is_dir())
-                    || visibility.as_mut().is_some_and(|visibility| visibility.is_ignored(&child, kind.is_dir()))
-                {
-                    continue;
-                }
-                if kind.is_dir() {
-                    directories.push(child);
-                } else if kind.is_symlink() {
-                    self.follow(&child, &within, visibility.as_deref_mut(), files)?;
-                } else if kind.is_file() {
-                    let metadata = entry.metadata().map_err(ProjectError::io("read", &entry.path()))?;
-                    files.extend(self.file(child, Stat::of(&metadata))?);
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -298,13 +228,10 @@ impl Visibility<'_> {
 
     /// Whether a file at `path` would be found by [`Scope::Edit`].
     pub(crate) fn shows(&mut self, path: &str) -> bool {
-        let as_path = Path::new(path);
-        if self.walker.rules.excludes_with_parents(as_path) {
+        if self.walker.rules.excludes_with_parents(path) {
             return false;
         }
-        !self.is_ignored(path, false)
-            || self.walker.rules.includes(as_path)
-            || self.is_below_hidden_mapped_directory(path)
+        !self.is_ignored(path, false) || self.walker.rules.includes(path) || self.is_below_hidden_mapped_directory(path)
     }
 
     fn is_below_hidden_mapped_directory(&mut self, path: &str) -> bool {
@@ -316,158 +243,19 @@ impl Visibility<'_> {
     }
 }
 
-struct VisitorBuilder<'a> {
-    walker: &'a Walker,
-    scope: Scope,
-    filter: Option<&'a (dyn Fn(&str) -> bool + Sync)>,
-    collected: &'a Mutex<Found>,
-}
-
-impl<'s, 'a: 's> ParallelVisitorBuilder<'s> for VisitorBuilder<'a> {
-    fn build(&mut self) -> Box<dyn ParallelVisitor + 's> {
-        Box::new(Visitor {
-            walker: self.walker,
-            scope: self.scope,
-            filter: self.filter,
-            collected: self.collected,
-            found: Found::default(),
-        })
-    }
-}
-
-/// One thread's share of a walk.
-struct Visitor<'a> {
-    walker: &'a Walker,
-    scope: Scope,
-    filter: Option<&'a (dyn Fn(&str) -> bool + Sync)>,
-    collected: &'a Mutex<Found>,
-    found: Found,
-}
-
-impl Drop for Visitor<'_> {
-    fn drop(&mut self) {
-        let mut all = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = std::mem::take(&mut self.found);
-        all.files.extend(found.files);
-        all.links.extend(found.links);
-        all.dependency_folders.extend(found.dependency_folders);
-        all.mapped.extend(found.mapped);
-        all.errors.extend(found.errors);
-    }
-}
-
-impl ParallelVisitor for Visitor<'_> {
-    fn visit(&mut self, entry: Result<DirEntry, ignore::Error>) -> WalkState {
-        match entry {
-            Ok(entry) => self.entry(&entry).unwrap_or_else(|error| {
-                self.found.errors.push((entry.path().to_owned(), error));
-                WalkState::Continue
-            }),
-            Err(error) => {
-                self.walk_error(error);
-                WalkState::Continue
-            }
-        }
-    }
-}
-
-impl Visitor<'_> {
-    fn entry(&mut self, entry: &DirEntry) -> Result<WalkState, ProjectError> {
-        let walker = self.walker;
-        let full = entry.path();
-        let Some(kind) = entry.file_type() else {
-            return Ok(WalkState::Continue);
-        };
-        let path = match slashed_below(&walker.root, full) {
-            Ok(path) => path,
-            Err(reason) => {
-                return Err(ProjectError::Unnameable { path: full.to_owned(), reason });
-            }
-        };
-        if entry.depth() > 0 && walker.rules.excludes(Path::new(&path), kind.is_dir()) {
-            return Ok(WalkState::Skip);
-        }
-        if kind.is_dir() {
-            return Ok(self.directory(entry, &path));
-        }
-        if self.filter.is_some_and(|filter| !filter(&path)) {
-            return Ok(WalkState::Continue);
-        }
-        if kind.is_symlink() {
-            if walker.mapping.entry_name(&path).is_some() {
-                self.found.links.push(path);
-            }
-        } else if kind.is_file() {
-            match entry.metadata() {
-                Ok(metadata) => self.found.files.extend(walker.file(path, Stat::of(&metadata))?),
-                Err(error) => self.walk_error(error),
-            }
-        }
-        // Sockets, pipes and devices are no files to anybody: git passes over them too.
-        Ok(WalkState::Continue)
-    }
-
-    fn directory(&mut self, entry: &DirEntry, path: &str) -> WalkState {
-        let mapping = &self.walker.mapping;
-        if !mapping.concerns_directory(path) {
-            return WalkState::Skip;
-        }
-        if mapping.directories().any(|directory| directory == path) {
-            self.found.mapped.push(path.to_owned());
-        }
-        if self.scope == Scope::Package {
-            let is_folder = |name: &std::ffi::OsStr| DEPENDENCY_FOLDERS.iter().any(|folder| name == *folder);
-            if entry.depth() > 0 && is_folder(entry.file_name()) {
-                // Already noted from the directory above.
-                return WalkState::Skip;
-            }
-            for folder in DEPENDENCY_FOLDERS {
-                let below = if path.is_empty() { folder.to_owned() } else { format!("{path}/{folder}") };
-                let kind = entry.path().join(folder).symlink_metadata().map(|metadata| metadata.file_type());
-                let wanted = mapping.concerns_directory(&below) && !self.walker.rules.excludes(Path::new(&below), true);
-                match kind {
-                    Ok(kind) if kind.is_dir() && wanted => self.found.dependency_folders.push(below),
-                    // A link that is not ignored comes along by itself; twice is the same file.
-                    Ok(kind) if kind.is_symlink() && wanted => self.found.links.push(below),
-                    _ => {}
-                }
-            }
-        }
-        WalkState::Continue
-    }
-
-    fn walk_error(&mut self, error: ignore::Error) {
-        let path = path_of(&error).unwrap_or(&self.walker.root).to_owned();
-        // What vanished between being listed and being looked at is a deleted file.
-        if error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
-            && path != self.walker.root
-        {
-            return;
-        }
-        let message = error.to_string();
-        let source = error.into_io_error().unwrap_or_else(|| std::io::Error::other(message));
-        self.found.errors.push((path.clone(), ProjectError::Io { action: "read", path, source }));
-    }
-}
-
-fn path_of(error: &ignore::Error) -> Option<&Path> {
-    match error {
-        ignore::Error::WithPath { path, .. } => Some(path),
-        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => path_of(err),
-        ignore::Error::Partial(errors) => errors.iter().find_map(path_of),
-        _ => None,
-    }
+fn by_name(a: &LocalFile, b: &LocalFile) -> Ordering {
+    a.name.cmp(&b.name).then_with(|| a.path().cmp(b.path()))
 }
 
 /// Sorts by name. The same file found twice is one; two files with one name are an error.
 fn unique(mut files: Vec<LocalFile>) -> Result<Vec<LocalFile>, ProjectError> {
-    files.sort_unstable_by(|a, b| a.name.cmp(&b.name).then_with(|| a.path.cmp(&b.path)));
-    files.dedup_by(|b, a| a.name == b.name && a.path == b.path);
+    files.sort_by(by_name);
+    files.dedup_by(|b, a| a.name == b.name && a.path() == b.path());
     match files.windows(2).find(|pair| pair[0].name == pair[1].name) {
         Some(pair) => Err(ProjectError::NameClash {
-            name: pair[0].name.clone(),
-            first: pair[0].path.clone(),
-            second: pair[1].path.clone(),
+            name: pair[0].name.to_string(),
+            first: pair[0].path().to_owned(),
+            second: pair[1].path().to_owned(),
         }),
         None => Ok(files),
     }

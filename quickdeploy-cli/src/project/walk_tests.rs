@@ -23,7 +23,7 @@ fn walker(root: &Path, change: impl FnOnce(&mut Settings)) -> Walker {
 }
 
 fn names(walker: &Walker, scope: Scope) -> Vec<String> {
-    walker.files(scope).unwrap().into_iter().map(|file| file.name).collect()
+    walker.files(scope).unwrap().into_iter().map(|file| file.name.into()).collect()
 }
 
 fn mapped(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -34,7 +34,7 @@ fn mapped(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 fn files_are_found_with_their_stat_sorted_by_name_and_hidden_ones_too() {
     let directory = tree(&["b.js", "a/z.js", ".npmrc", "a.js"]);
     let files = walker(directory.path(), |_| {}).files(Scope::Edit).unwrap();
-    let found: Vec<(&str, u64)> = files.iter().map(|file| (file.name.as_str(), file.stat.size)).collect();
+    let found: Vec<(&str, u64)> = files.iter().map(|file| (&*file.name, file.stat.size)).collect();
     assert_eq!(found, [(".npmrc", 6), ("a.js", 4), ("a/z.js", 6), ("b.js", 4)]);
 }
 
@@ -186,8 +186,7 @@ mod unix {
         let directory = tree(&["run.sh", "a.js"]);
         std::fs::set_permissions(directory.path().join("run.sh"), PermissionsExt::from_mode(0o755)).unwrap();
         let files = walker(directory.path(), |_| {}).files(Scope::Edit).unwrap();
-        let executable: Vec<(&str, bool)> =
-            files.iter().map(|file| (file.name.as_str(), file.stat.executable)).collect();
+        let executable: Vec<(&str, bool)> = files.iter().map(|file| (&*file.name, file.stat.executable)).collect();
         assert_eq!(executable, [("a.js", false), ("run.sh", true)]);
     }
 
@@ -200,7 +199,7 @@ mod unix {
         symlink("a.js", root.join("app/alias.js")).unwrap();
         let walker = walker(root, |settings| settings.map = mapped(&[("app", "")]));
         let files = walker.files(Scope::Edit).unwrap();
-        let found: Vec<(&str, u64)> = files.iter().map(|file| (file.name.as_str(), file.stat.size)).collect();
+        let found: Vec<(&str, u64)> = files.iter().map(|file| (&*file.name, file.stat.size)).collect();
         // Sizes are those of what the links point to.
         assert_eq!(found, [("a.js", 8), ("alias.js", 8), ("shared/index.js", 24)]);
     }

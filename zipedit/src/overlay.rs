@@ -113,8 +113,12 @@ mod tests {
     fn archive(entries: &[(&str, &[u8], SimpleFileOptions)]) -> Vec<u8> {
         let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
         for (name, content, options) in entries {
-            writer.start_file(*name, *options).unwrap();
-            writer.write_all(content).unwrap();
+            if name.ends_with('/') {
+                writer.add_directory(*name, *options).unwrap();
+            } else {
+                writer.start_file(*name, *options).unwrap();
+                writer.write_all(content).unwrap();
+            }
         }
         writer.finish().unwrap().into_inner()
     }
@@ -127,10 +131,8 @@ mod tests {
     fn entries_become_puts_and_deflated_ones_stay_deflated() {
         let text = b"some text, some text, some text".repeat(10);
         let stored = options().compression_method(zip::CompressionMethod::Stored);
-        let mut writer = zip::ZipWriter::new(Cursor::new(archive(&[("a/b", &text, options()), ("c", b"x", stored)])));
-        writer = zip::ZipWriter::new_append(writer.finish().unwrap()).unwrap();
-        writer.add_directory("d/", options()).unwrap();
-        let puts = puts_in(&writer.finish().unwrap().into_inner().into()).unwrap();
+        let entries = [("a/b", &text[..], options()), ("c", b"x", stored), ("d/", b"", options())];
+        let puts = puts_in(&archive(&entries).into()).unwrap();
         let contents: Vec<_> = puts
             .iter()
             .map(|(name, change)| match change {

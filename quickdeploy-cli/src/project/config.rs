@@ -310,7 +310,12 @@ impl Keys {
         env: Option<&str>,
         at: &impl Fn(Range<usize>, String) -> ConfigError,
     ) -> Result<Settings, ConfigError> {
-        let directory = file.parent().unwrap_or(Path::new("."));
+        // Absolute, so that a later change of directory means nothing; the file stays as it was named, for messages.
+        let directory = match file.parent() {
+            Some(parent) if parent != Path::new("") => std::path::absolute(parent),
+            _ => std::env::current_dir(),
+        }
+        .map_err(|source| ConfigError::Read { file: file.to_owned(), source })?;
         let not_empty = |value: Option<Spanned<String>>, key: &str| match value {
             Some(value) if value.get_ref().trim().is_empty() => {
                 Err(at(value.span(), format!("`{key}` is empty: give it a value or leave it out")))
@@ -327,7 +332,7 @@ impl Keys {
         Ok(Settings {
             file: Some(file.to_owned()),
             env: env.map(str::to_owned),
-            root: resolve_root(directory, self.root.as_ref(), at)?,
+            root: resolve_root(&directory, self.root.as_ref(), at)?,
             state_dir: Some(directory.join(STATE_DIR)),
             artifact: match &self.artifact {
                 Some(url) => Some(url.get_ref().parse().map_err(|message| at(url.span(), message))?),
@@ -368,7 +373,7 @@ fn resolve_root(
     }
     let path = directory.join(text);
     if !path.is_dir() {
-        return Err(at(root.span(), format!("`root` is not a directory: `{}`", path.display())));
+        return Err(at(root.span(), format!("there is no directory `{text}` here")));
     }
     // `a/..` is a fine root; a clean path makes every message about it clean too.
     path.canonicalize().map_err(|source| ConfigError::Read { file: path, source })

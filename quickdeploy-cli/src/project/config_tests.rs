@@ -210,7 +210,7 @@ fn a_path_that_leaves_the_root_is_refused() {
         "quickdeploy.toml:1:9: `/etc` leaves the root: `map` takes directories below it"
     );
     assert_eq!(headline("map = { \"src\" = \"\", \"./src\" = \"x\" }"), "quickdeploy.toml:1:9: `src` is mapped twice");
-    assert_eq!(headline("root = \"no/such\""), "quickdeploy.toml:1:8: `root` is not a directory: `no/such`");
+    assert_eq!(headline("root = \"no/such\""), "quickdeploy.toml:1:8: there is no directory `no/such` here");
 }
 
 #[test]

@@ -39,6 +39,18 @@ pub(crate) enum ProjectError {
         /// The other.
         second: String,
     },
+    /// A file would be an entry, and other entries would lie in it.
+    #[error(
+        "`{file}` would be `{name}` in the artifact, but `{below}` would lie below it: change `map`, or exclude one of them"
+    )]
+    FileAndFolder {
+        /// The entry that is a file.
+        name: String,
+        /// Its file, relative to the root.
+        file: String,
+        /// The file below it.
+        below: String,
+    },
     /// A file that can't be an entry.
     #[error("`{}` can't be packaged: {reason}. Rename it, or exclude it", path.display())]
     Unnameable {

@@ -128,3 +128,23 @@ fn a_session_that_saves_nothing_leaves_nothing_behind() {
     drop(store.begin().unwrap());
     assert_eq!(std::fs::read_dir(directory.path().join(".quickdeploy/index")).unwrap().count(), 0);
 }
+
+#[test]
+fn many_writers_at_once_leave_a_whole_index_and_readers_never_wait_or_see_half() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = store(&directory, "u");
+    first.save(first.begin().unwrap(), &data(), Save::Deployed).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let store = store(&directory, "u");
+                for _ in 0..50 {
+                    store.save(store.begin().unwrap(), &data(), Save::Seen).unwrap();
+                    assert_eq!(store.load(), data());
+                }
+            });
+        }
+    });
+    // The index, the lock, and no temporary file.
+    assert_eq!(std::fs::read_dir(directory.path().join(".quickdeploy/index")).unwrap().count(), 2);
+}

@@ -47,13 +47,13 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use config::{ArtifactUrl, CONFIG_FILE, Functions, STATE_DIR, Settings, Via};
-pub(crate) use config_error::ConfigError;
 pub(crate) use diff::{ArtifactEntry, Change, Deletion, Diff};
 pub(crate) use error::ProjectError;
 pub(crate) use manifest::{ManifestChange, ManifestKind};
-pub(crate) use package::{Packaged, UNZIPPED_LIMIT};
+pub(crate) use package::Packaged;
 pub(crate) use scan::Scan;
 
+use config_error::ConfigError;
 use index::{Key, Store};
 use mapping::Mapping;
 use rules::Rules;
@@ -109,11 +109,6 @@ impl Project {
     /// Packages the project, dependency folders included, into `out`. Blocks.
     pub(crate) fn package<W: Write + Seek>(&self, out: W) -> Result<Packaged, ProjectError> {
         package::package(&self.settings.root, self.walker.files(Scope::Package)?, out)
-    }
-
-    /// The local files, relative to the root, that are or would be the entry `name`.
-    pub(crate) fn local_paths(&self, name: &str) -> Vec<PathBuf> {
-        self.mapping.local_paths(name).into_iter().map(PathBuf::from).collect()
     }
 
     /// Under another root or `map`, an entry name stands for another file.

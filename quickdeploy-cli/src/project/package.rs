@@ -1,6 +1,6 @@
 //! Packages the project into a zip.
 //!
-//! **Order.** Dependency folders first, the project's own files last, each group sorted by name. What is edited often
+//! **Order.** Dependencies first ([`order`]), the project's own files last, each group sorted by name. What is edited often
 //! thus stands at the end, near the central directory: an edit reads it along with the directory, and everything before
 //! it is one run that S3 copies by itself.
 //!
@@ -20,6 +20,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use zip::write::{SimpleFileOptions, ZipFileBuilder};
 use zip::{CompressionMethod, DateTime, PreparedZipFile, System, ZipWriter};
+
+mod order;
 
 use super::error::ProjectError;
 use super::rules::dependency_folder;
@@ -55,10 +57,7 @@ pub(crate) fn package<W: Write + Seek>(
         return Err(ProjectError::Empty { root: root.to_owned() });
     }
     check_size(&files)?;
-    files.sort_by(|a, b| {
-        let group = |file: &LocalFile| dependency_folder(&file.name).is_none();
-        group(a).cmp(&group(b)).then_with(|| a.name.cmp(&b.name))
-    });
+    order::sort(root, &mut files);
     let start = out.stream_position().map_err(zip::result::ZipError::Io)?;
     let mut writer = ZipWriter::new(out);
     let mut unzipped = 0;

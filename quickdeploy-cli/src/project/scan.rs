@@ -37,6 +37,10 @@ impl Scan {
             // An index that makes its reader panic is an index that can't be used.
             found.map(|found| (index.join().unwrap_or_default(), found))
         })?;
+        if found.is_empty() {
+            // Everything ever deployed would be deleted: a wrong `map`, or a build that has just emptied its output.
+            return Err(ProjectError::Empty { root });
+        }
         if let Some(contents) = unchanged(&found, &data.records) {
             return Ok(Self { root, mapping, walker, store, data, files: found, contents, read: 0 });
         }

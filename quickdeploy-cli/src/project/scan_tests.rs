@@ -190,11 +190,25 @@ fn a_file_that_we_deployed_and_deleted_is_deleted() {
 
 #[test]
 fn a_file_that_was_in_the_artifact_before_becomes_ours_by_a_deployment() {
-    let mut world = World::new(&[("a.js", "1")]);
+    let mut world = World::new(&[("a.js", "1"), ("b.js", "2")]);
     world.put_into_artifact("a.js", "1");
+    world.put_into_artifact("b.js", "2");
     assert!(world.deploy().is_empty());
     world.remove("a.js");
     assert_eq!(world.diff().deleted, ["a.js"]);
+}
+
+#[test]
+fn a_project_without_files_is_an_error_and_not_a_deletion_of_everything() {
+    let mut world = World::new(&[("a.js", "1")]);
+    world.deploy();
+    world.remove("a.js");
+    let app = world.app();
+    let error = Project::of_directory(&app, Some(&app.join(".quickdeploy"))).unwrap().scan("u").unwrap_err();
+    assert!(
+        error.to_string().ends_with("has no files to package: check `map`, `exclude` and the ignore files"),
+        "{error}"
+    );
 }
 
 #[test]

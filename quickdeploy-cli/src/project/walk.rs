@@ -142,7 +142,29 @@ impl Walker {
         );
         self.add_hidden(&hidden, None, &mut files)?;
         self.add_hidden(self.rules.include_bases(), Some(&|path| self.rules.includes(path)), &mut files)?;
-        unique(files)
+        let files = unique(files)?;
+        self.check_folders(&files)?;
+        Ok(files)
+    }
+
+    /// A name can't be a file and a folder at once. On one disk it isn't, but two mapped directories can make it so.
+    fn check_folders(&self, files: &[LocalFile]) -> Result<(), ProjectError> {
+        if self.mapping.directories().count() < 2 {
+            return Ok(());
+        }
+        for below in files {
+            for (slash, _) in below.name.match_indices('/') {
+                let folder = &below.name[..slash];
+                if let Ok(position) = files.binary_search_by(|file| (*file.name).cmp(folder)) {
+                    return Err(ProjectError::FileAndFolder {
+                        name: folder.to_owned(),
+                        file: files[position].path().to_owned(),
+                        below: below.path().to_owned(),
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Adds what is in `directories` and passes `filter`, whatever ignore files say.

@@ -110,6 +110,17 @@ fn two_files_with_one_name_are_an_error_that_names_both() {
 }
 
 #[test]
+fn a_file_where_others_need_a_folder_is_an_error_that_names_both() {
+    let directory = tree(&["src/lib", "src/lib-a", "other/x.js"]);
+    let walker = walker(directory.path(), |settings| settings.map = mapped(&[("src", ""), ("other", "lib/deep/")]));
+    assert_eq!(
+        walker.files(Scope::Edit).unwrap_err().to_string(),
+        "`src/lib` would be `lib` in the artifact, but `other/x.js` would lie below it: change `map`, or exclude one of \
+         them"
+    );
+}
+
+#[test]
 fn an_edit_leaves_ignored_dependencies_alone_and_a_package_takes_them() {
     let directory = tree(&[
         "a.js",

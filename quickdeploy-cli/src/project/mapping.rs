@@ -6,7 +6,7 @@
 //! Backwards one name may have come from several places (`"a" = ""` and `"b" = ""`); all of them are given, and which
 //! one exists is for the file system to say. Two existing files with one name are an error, found by [`super::walk`].
 //!
-//! Paths are relative to the root and joined by `/` here, on every platform: see [`slashed`].
+//! Paths are relative to the root and joined by `/` here, on every platform: see [`slashed_below`].
 
 use std::path::{MAIN_SEPARATOR, Path};
 
@@ -100,6 +100,28 @@ pub(crate) enum Unnameable {
     DriveLetter,
 }
 
+/// What of `path` is below `directory`; `None` when it isn't. Everything is below "".
+fn below<'a>(path: &'a str, directory: &str) -> Option<&'a str> {
+    if directory.is_empty() {
+        return Some(path);
+    }
+    path.strip_prefix(directory)?.strip_prefix('/')
+}
+
+/// Why a path can't be an entry name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unnameable {
+    /// Entry names are UTF-8 here, as everywhere that matters.
+    #[error("its name is not UTF-8")]
+    NotUtf8,
+    /// A `\` in a file name would be a separator for half of the world's zip readers.
+    #[error("its name has a backslash in it")]
+    Backslash,
+    /// `c:x` would be a path on drive C for Windows readers.
+    #[error("its name begins like a Windows drive")]
+    DriveLetter,
+}
+
 /// A relative path joined by `/`, whatever the platform joins it by.
 pub(crate) fn slashed(path: &Path) -> Result<String, Unnameable> {
     slashed_bytes(path.as_os_str().as_encoded_bytes())
@@ -110,11 +132,7 @@ pub(crate) fn slashed_below(directory: &Path, path: &Path) -> Result<String, Unn
     let bytes = path.as_os_str().as_encoded_bytes();
     let rest = bytes.get(directory.as_os_str().len()..).unwrap_or_default();
     let separators = rest.iter().take_while(|&&byte| byte == MAIN_SEPARATOR as u8).count();
-    slashed_bytes(&rest[separators..])
-}
-
-fn slashed_bytes(bytes: &[u8]) -> Result<String, Unnameable> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Unnameable::NotUtf8)?;
+    let text = std::str::from_utf8(&rest[separators..]).map_err(|_| Unnameable::NotUtf8)?;
     if MAIN_SEPARATOR == '/' {
         if text.contains('\\') { Err(Unnameable::Backslash) } else { Ok(text.to_owned()) }
     } else {
@@ -185,13 +203,13 @@ mod tests {
         assert_eq!(check_entry_name("c:x"), Err(Unnameable::DriveLetter));
         assert_eq!(check_entry_name("cc:x"), Ok(()));
         #[cfg(unix)]
-        assert_eq!(slashed(Path::new("a\\b")), Err(Unnameable::Backslash));
+        assert_eq!(slashed_below(Path::new(""), Path::new("a\\b")), Err(Unnameable::Backslash));
     }
 
     #[cfg(windows)]
     #[test]
     fn windows_separators_become_slashes() {
-        assert_eq!(slashed(Path::new("src\\deep\\a.js")).unwrap(), "src/deep/a.js");
+        assert_eq!(slashed_below(Path::new(""), Path::new("src\\deep\\a.js")).unwrap(), "src/deep/a.js");
     }
 
     #[cfg(unix)]
@@ -199,7 +217,7 @@ mod tests {
     fn a_name_that_is_not_utf8_is_refused() {
         use std::os::unix::ffi::OsStrExt;
         let path = Path::new(std::ffi::OsStr::from_bytes(b"a/\xff.js"));
-        assert_eq!(slashed(path), Err(Unnameable::NotUtf8));
+        assert_eq!(slashed_below(Path::new("/p"), &Path::new("/p").join(path)), Err(Unnameable::NotUtf8));
     }
 
     fn path() -> impl Strategy<Value = String> {
@@ -228,7 +246,7 @@ mod tests {
             let mapping = Mapping::new(&rules);
             for path in mapping.local_paths(&name) {
                 prop_assert_eq!(mapping.entry_name(&path), Some(name.clone()));
-                prop_assert_eq!(slashed(Path::new(&path)), Ok(path.clone()));
+                prop_assert_eq!(slashed_below(Path::new(""), Path::new(&path)), Ok(path.clone()));
             }
         }
 

@@ -100,33 +100,6 @@ pub(crate) enum Unnameable {
     DriveLetter,
 }
 
-/// What of `path` is below `directory`; `None` when it isn't. Everything is below "".
-fn below<'a>(path: &'a str, directory: &str) -> Option<&'a str> {
-    if directory.is_empty() {
-        return Some(path);
-    }
-    path.strip_prefix(directory)?.strip_prefix('/')
-}
-
-/// Why a path can't be an entry name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Unnameable {
-    /// Entry names are UTF-8 here, as everywhere that matters.
-    #[error("its name is not UTF-8")]
-    NotUtf8,
-    /// A `\` in a file name would be a separator for half of the world's zip readers.
-    #[error("its name has a backslash in it")]
-    Backslash,
-    /// `c:x` would be a path on drive C for Windows readers.
-    #[error("its name begins like a Windows drive")]
-    DriveLetter,
-}
-
-/// A relative path joined by `/`, whatever the platform joins it by.
-pub(crate) fn slashed(path: &Path) -> Result<String, Unnameable> {
-    slashed_bytes(path.as_os_str().as_encoded_bytes())
-}
-
 /// What of `path` is below `directory`, joined by `/`. `path` must begin with `directory`, letter for letter.
 pub(crate) fn slashed_below(directory: &Path, path: &Path) -> Result<String, Unnameable> {
     let bytes = path.as_os_str().as_encoded_bytes();

@@ -1,0 +1,253 @@
+//! S3 and Lambda over real HTTP/1.1 on loopback, in one process: for demos with no account, and for tests that speak
+//! to the real SDK clients.
+//!
+//! ```no_run
+//! # async fn demo() -> Result<(), local_cloud::Error> {
+//! let cloud = local_cloud::LocalCloud::builder().start().await?;
+//! println!("export AWS_ENDPOINT_URL={}", cloud.endpoint());
+//! cloud.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is where
+//!
+//! A request comes in through [`server`](self), which names its operation, opens a [`Record`] for it, lets the
+//! [`Link`] delay it and a [`Fault`] spoil it, and hands it to S3, to Lambda or to the one STS call that clients make.
+//! The services know nothing of any of that: accounting, faults and the link are wrapped around them.
+//!
+//! S3's wire protocol (routes, headers, XML) is `s3s`; what objects *do* is written here, after AWS's documentation:
+//! conditional writes, versions, multipart uploads, ranges, checksums. Signatures are verified for the credentials the
+//! cloud knows (`test` / `test`, and those that [`Builder::credential`] adds). A request signed with any other key id is
+//! let in unless [`Builder::require_known_credentials`] is set, because nobody can check a signature without its secret.
+
+mod credentials;
+mod faults;
+mod lambda;
+mod log;
+mod operation;
+mod s3;
+mod server;
+mod sts;
+mod wire;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use faults::{Action, Fault, Faults, Link};
+pub use lambda::{BuiltinFunction, LambdaControl, LambdaSettings, LogEvent};
+pub use log::{Record, Service};
+
+use credentials::Credentials;
+
+/// Why a local cloud could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is taken, or may not be listened on.
+    #[error("cannot listen on {address}: {source}; choose another address, or port 0 for any free one")]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The address is reachable from other machines, and the local cloud has no real access control.
+    #[error(
+        "{address} is not a loopback address: the local cloud lets any client in, so it listens on 127.0.0.1 or [::1] only"
+    )]
+    NotLoopback {
+        /// The address that was asked for.
+        address: SocketAddr,
+    },
+    /// The request log cannot be written.
+    #[error("cannot open the request log {path}: {source}", path = path.display())]
+    LogFile {
+        /// The file that was asked for.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The data directory cannot be used, or what is in it was not written by this program.
+    #[error("cannot use the data directory: {path}: {message}", path = path.display())]
+    DataDir {
+        /// The file or directory that is at fault.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+/// How a local cloud is to be. Made by [`LocalCloud::builder`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    listen: SocketAddr,
+    log_file: Option<PathBuf>,
+    data_dir: Option<PathBuf>,
+    functions: Vec<BuiltinFunction>,
+    lambda: LambdaSettings,
+    credentials: Credentials,
+    link: Link,
+}
+
+impl Builder {
+    /// Where to listen; a loopback address. Port 0, the default, takes any free port.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
+        self
+    }
+
+    /// Appends one line of JSON per request (a [`Record`]) to this file. It is created if need be.
+    #[must_use]
+    pub fn log_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.log_file = Some(path.into());
+        self
+    }
+
+    /// Keeps buckets, objects and unfinished uploads in this directory, and reads them at the next start. It is created
+    /// if need be. Without it everything is in memory and gone at the end.
+    #[must_use]
+    pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(path.into());
+        self
+    }
+
+    /// Adds a function that exists from the start.
+    #[must_use]
+    pub fn function(mut self, function: BuiltinFunction) -> Self {
+        self.functions.push(function);
+        self
+    }
+
+    /// How Lambda behaves.
+    #[must_use]
+    pub fn lambda(mut self, settings: LambdaSettings) -> Self {
+        self.lambda = settings;
+        self
+    }
+
+    /// A further access key id and its secret. Requests signed with this id are verified. `test` / `test` is always known.
+    #[must_use]
+    pub fn credential(mut self, access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
+        self.credentials.add(access_key_id.into(), secret_access_key.into());
+        self
+    }
+
+    /// Refuses requests from access key ids that are not known, with `InvalidAccessKeyId`. By default they are let in
+    /// unverified, so that a client works with any dummy credentials.
+    #[must_use]
+    pub fn require_known_credentials(mut self) -> Self {
+        self.credentials.require_known();
+        self
+    }
+
+    /// The latency and bandwidth between clients and the cloud. By default none is added.
+    #[must_use]
+    pub fn link(mut self, link: Link) -> Self {
+        self.link = link;
+        self
+    }
+
+    /// Starts to listen and to answer, on the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error`]: the address, the log file or the data directory cannot be used.
+    pub async fn start(self) -> Result<LocalCloud, Error> {
+        if !self.listen.ip().is_loopback() {
+            return Err(Error::NotLoopback { address: self.listen });
+        }
+        let log = Arc::new(log::Log::open(self.log_file)?);
+        let faults = Arc::new(Faults::new(self.link));
+        let store = match self.data_dir {
+            Some(path) => s3::Store::open(path).await?,
+            None => s3::Store::in_memory(),
+        };
+        let lambda = lambda::Lambda::new(self.lambda, Arc::clone(&store) as Arc<dyn lambda::Objects>);
+        for function in self.functions {
+            lambda.add_builtin(function);
+        }
+        let listen_error = |source| Error::Listen { address: self.listen, source };
+        let listener = tokio::net::TcpListener::bind(self.listen).await.map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        lambda.set_endpoint(format!("http://{address}"));
+
+        let services = server::Services {
+            s3: s3::Service::new(Arc::clone(&store), &self.credentials),
+            credentials: Arc::new(self.credentials),
+            lambda: Arc::clone(&lambda),
+            log: Arc::clone(&log),
+            faults: Arc::clone(&faults),
+        };
+        let server = server::Server::start(listener, services);
+        Ok(LocalCloud { address, log, faults, lambda: lambda.control(), server })
+    }
+}
+
+/// A running local cloud. It answers until [`shutdown`](LocalCloud::shutdown) is called or it is dropped.
+#[derive(Debug)]
+pub struct LocalCloud {
+    address: SocketAddr,
+    log: Arc<log::Log>,
+    faults: Arc<Faults>,
+    lambda: LambdaControl,
+    server: server::Server,
+}
+
+impl LocalCloud {
+    /// A cloud on `127.0.0.1` and any free port, in memory, with no functions, no faults and no added latency.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            log_file: None,
+            data_dir: None,
+            functions: Vec::new(),
+            lambda: LambdaSettings::default(),
+            credentials: Credentials::default(),
+            link: Link::default(),
+        }
+    }
+
+    /// What goes into `AWS_ENDPOINT_URL`: `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Every request since the start or the last [`clear_requests`](LocalCloud::clear_requests), in the order of their
+    /// arrival, those still under way included.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Record> {
+        self.log.records()
+    }
+
+    /// Forgets the requests so far, so that the next ones can be counted alone. The log file keeps them.
+    pub fn clear_requests(&self) {
+        self.log.clear();
+    }
+
+    /// Faults to come, and the link's latency and bandwidth.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// What can be done to the functions beyond AWS's API: failing and slow updates, and a look at the logs.
+    #[must_use]
+    pub fn functions(&self) -> &LambdaControl {
+        &self.lambda
+    }
+
+    /// Stops listening, lets requests under way finish for up to five seconds, and ends every function process.
+    pub async fn shutdown(self) {
+        self.server.shutdown().await;
+    }
+}

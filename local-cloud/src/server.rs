@@ -1,0 +1,331 @@
+//! The listener, and what happens to a request between the socket and the services.
+//!
+//! Each connection is HTTP/1.1 with keep-alive. For each request, in this order: name it, open its log record, count and
+//! shape its body, wait the link's latency, look for an injected fault, verify the signature, hand it to its service,
+//! read what the service left of the body, and count and shape the answer.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http_body::Body as _;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::credentials::{Credentials, Denied, Head};
+use crate::faults::{Action, Faults};
+use crate::lambda::Lambda;
+use crate::log::{Entry, Log, Opening, Service};
+use crate::operation::{Target, identify};
+use crate::s3::{self, Refusal};
+use crate::sts;
+use crate::wire::{AnyBody, Ending, Inbound, Outbound, ResetSwitch, Unread, Wire, full};
+
+/// How long requests under way may take after a shutdown was asked for.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The services behind the listener, and what is wrapped around them.
+pub(crate) struct Services {
+    pub(crate) credentials: Arc<Credentials>,
+    pub(crate) s3: s3::Service,
+    pub(crate) lambda: Arc<Lambda>,
+    pub(crate) log: Arc<Log>,
+    pub(crate) faults: Arc<Faults>,
+}
+
+/// A running listener. Dropping it stops it too, without waiting.
+#[derive(Debug)]
+pub(crate) struct Server {
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) fn start(listener: TcpListener, services: Services) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let accepting = tokio::spawn(accept(listener, Arc::new(services), stopped));
+        Self { stop, accepting }
+    }
+
+    pub(crate) async fn shutdown(self) {
+        let _ = self.stop.send(true);
+        let _ = self.accepting.await;
+    }
+}
+
+/// Resolves when a shutdown was asked for, or when the server was dropped.
+async fn stopping(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+async fn accept(listener: TcpListener, services: Arc<Services>, mut stopped: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let _ = stream.set_nodelay(true);
+                    let switch = ResetSwitch::default();
+                    let wire = Wire::new(stream, switch.clone());
+                    connections.spawn(serve(wire, switch, Arc::clone(&services), stopped.clone()));
+                }
+                // The process is out of file descriptors, or the client is gone already.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            },
+            // Ended connections are forgotten as time goes by.
+            Some(_) = connections.join_next() => {}
+            () = stopping(&mut stopped) => break,
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+    services.lambda.shutdown().await;
+}
+
+async fn serve(wire: Wire, switch: ResetSwitch, services: Arc<Services>, mut stopped: watch::Receiver<bool>) {
+    let service = service_fn(move |request| {
+        let (services, switch) = (Arc::clone(&services), switch.clone());
+        async move { exchange(&services, &switch, request).await }
+    });
+    let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(wire), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        // An error means that the client went away or that a fault ended the connection.
+        _ = connection.as_mut() => return,
+        () = stopping(&mut stopped) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(GRACE, connection).await;
+}
+
+/// One request and its answer. An error ends the connection without one.
+async fn exchange(
+    services: &Services,
+    switch: &ResetSwitch,
+    request: Request<Incoming>,
+) -> io::Result<Response<Outbound>> {
+    let (parts, body) = request.into_parts();
+    let target = identify(&parts.method, &parts.uri, &parts.headers);
+    let range = ["range", "x-amz-copy-source-range"].iter().find_map(|name| parts.headers.get(*name));
+    let entry = services.log.begin(Opening {
+        id: s3::ids::request_id(),
+        service: target.service,
+        operation: target.operation,
+        resource: target.resource.clone(),
+        range: range.and_then(|range| range.to_str().ok()).map(str::to_owned),
+        header_bytes: request_head_bytes(&parts.method, &parts.uri, &parts.headers),
+    });
+    // Whatever ends this future early (the client went away, a reset) still leaves a line in the log.
+    let unfinished = Unfinished(Some(Arc::clone(&entry)));
+
+    let latency = services.faults.latency();
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+    let fault = services.faults.hit(target.operation, target.resource.as_deref());
+    if let Some(action) = fault {
+        entry.set_fault(action.to_string());
+    }
+    let unread = Unread::default();
+    let body = Inbound::new(body, Arc::clone(&entry), Arc::clone(&services.faults), unread.clone());
+    let request = Request::from_parts(parts, body);
+
+    let mut response = match fault {
+        Some(Action::ResetBefore) => {
+            switch.reset();
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Some(Action::Stall) => {
+            drop(request);
+            // Only a connection without unread bytes shows that the client has gone.
+            unread.drain().await;
+            std::future::pending().await
+        }
+        Some(Action::Respond { status, code }) => {
+            drop(request);
+            injected(&target, status, code, &entry)
+        }
+        Some(Action::ErrorInside200 { code }) => {
+            drop(request);
+            injected(&target, 200, code, &entry)
+        }
+        Some(Action::Delay(time)) => {
+            tokio::time::sleep(time).await;
+            dispatch(services, &target, request, &entry).await
+        }
+        _ => dispatch(services, &target, request, &entry).await,
+    };
+    let mut early_end = None;
+    match fault {
+        Some(Action::ResetAfter) => {
+            switch.reset();
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Some(Action::StallAfter) => std::future::pending().await,
+        Some(Action::RespondAfter { status, code }) => response = injected(&target, status, code, &entry),
+        Some(Action::CutBody { after }) => early_end = Some((after, Ending::Cut)),
+        Some(Action::StallBody { after }) => early_end = Some((after, Ending::Stall)),
+        _ => {}
+    }
+    unread.drain().await;
+
+    let (mut parts, body) = response.into_parts();
+    parts.headers.entry(header::SERVER).or_insert(HeaderValue::from_static("AmazonS3"));
+    let error = parts.extensions.remove::<ErrorCode>().map(|ErrorCode(code)| code);
+    entry.answered(parts.status.as_u16(), response_head_bytes(&parts.headers), error);
+    let body = Outbound::new(body, Arc::clone(&entry), Arc::clone(&services.faults), early_end);
+    if body.is_end_stream() {
+        entry.finish();
+    }
+    unfinished.disarm();
+    Ok(Response::from_parts(parts, body))
+}
+
+/// AWS's error code, for the log.
+#[derive(Clone, Debug)]
+pub(crate) struct ErrorCode(pub(crate) String);
+
+/// Finishes a log entry when a request is given up.
+struct Unfinished(Option<Arc<Entry>>);
+
+impl Unfinished {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(entry) = &self.0 {
+            entry.finish();
+        }
+    }
+}
+
+async fn dispatch(
+    services: &Services,
+    target: &Target,
+    request: Request<Inbound>,
+    entry: &Arc<Entry>,
+) -> Response<AnyBody> {
+    match target.service {
+        Service::S3 => services.s3.handle(request, &services.credentials, target, entry.id()).await,
+        Service::Lambda => lambda(services, request, entry).await,
+        Service::Sts => sts(services, request, entry).await,
+    }
+}
+
+async fn lambda(services: &Services, request: Request<Inbound>, entry: &Arc<Entry>) -> Response<AnyBody> {
+    let request = match collected(services, request).await {
+        Ok((request, _)) => request,
+        Err(denied) => return json_error(denied.status, lambda_code(denied.code), &denied.message, entry),
+    };
+    let answer = services.lambda.handle(request).await;
+    entry.set_operation(answer.operation);
+    let mut response = answer.response.map(full);
+    let headers = response.headers_mut();
+    headers.entry("x-amzn-requestid").or_insert_with(|| header_value(entry.id()));
+    if let Some(code) = headers.get("x-amzn-errortype").and_then(|code| code.to_str().ok()).map(str::to_owned) {
+        response.extensions_mut().insert(ErrorCode(code));
+    }
+    response
+}
+
+async fn sts(services: &Services, request: Request<Inbound>, entry: &Arc<Entry>) -> Response<AnyBody> {
+    match collected(services, request).await {
+        Ok((request, key_id)) => {
+            let key_id = key_id.unwrap_or_else(|| "anonymous".to_owned());
+            sts::answer(request.uri().query(), request.body(), &key_id, entry.id()).map(full)
+        }
+        Err(denied) => json_error(denied.status, denied.code, &denied.message, entry),
+    }
+}
+
+/// Reads a request's whole body and verifies its signature.
+async fn collected(services: &Services, request: Request<Inbound>) -> Result<(Request<Bytes>, Option<String>), Denied> {
+    let denied =
+        |status, code, message: &str| Denied { status, code, message: message.to_owned(), details: Vec::new() };
+    let (parts, body) = request.into_parts();
+    let body = match Limited::new(body, crate::lambda::MAX_REQUEST_BYTES).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            let message = format!("Request must be smaller than {} bytes", crate::lambda::MAX_REQUEST_BYTES);
+            return Err(denied(413, "RequestEntityTooLargeException", &message));
+        }
+        Err(_) => return Err(denied(400, "InvalidRequestContentException", "the request's body ended early")),
+    };
+    let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
+    let verified = services.credentials.verify(&head, Some(&body))?;
+    if verified.key_id.is_none() && !crate::lambda::is_public(&parts.uri) {
+        return Err(denied(403, "MissingAuthenticationTokenException", "Missing Authentication Token"));
+    }
+    Ok((Request::from_parts(parts, body), verified.key_id))
+}
+
+/// The name that Lambda gives to a refusal that S3 names otherwise.
+fn lambda_code(code: &'static str) -> &'static str {
+    match code {
+        "SignatureDoesNotMatch" | "RequestTimeTooSkewed" => "InvalidSignatureException",
+        "InvalidAccessKeyId" => "UnrecognizedClientException",
+        "AccessDenied" => "AccessDeniedException",
+        other => other,
+    }
+}
+
+fn json_error(status: u16, code: &str, message: &str, entry: &Entry) -> Response<AnyBody> {
+    let body = serde_json::json!({ "Type": if status < 500 { "User" } else { "Service" }, "message": message });
+    let mut response = Response::new(full(body.to_string()));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert("x-amzn-errortype", header_value(code));
+    headers.insert("x-amzn-requestid", header_value(entry.id()));
+    response.extensions_mut().insert(ErrorCode(code.to_owned()));
+    response
+}
+
+/// The answer of a fault.
+fn injected(target: &Target, status: u16, code: &'static str, entry: &Entry) -> Response<AnyBody> {
+    let message = match code {
+        "SlowDown" => "Please reduce your request rate.",
+        "InternalError" => "We encountered an internal error. Please try again.",
+        "ServiceUnavailable" => "Service is unable to handle request.",
+        "TooManyRequestsException" => "Rate exceeded",
+        _ => "This error was injected by the local cloud.",
+    };
+    if target.service == Service::S3 {
+        let resource = target.resource.as_deref().unwrap_or_default();
+        Refusal::new(code, status, message).into_response(resource, entry.id(), target.operation.starts_with("Head"))
+    } else {
+        json_error(status, code, message, entry)
+    }
+}
+
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// `name: value\r\n` for each header.
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+fn request_head_bytes(method: &Method, uri: &Uri, headers: &HeaderMap) -> u64 {
+    let target = uri.path_and_query().map_or(1, |target| target.as_str().len());
+    let line = method.as_str().len() + 1 + target + 1 + format!("{:?}", Version::HTTP_11).len() + 2;
+    (line + header_bytes(headers) + 2) as u64
+}
+
+/// With the `Date` that hyper adds, and a status line of usual length.
+fn response_head_bytes(headers: &HeaderMap) -> u64 {
+    let date = "date: Sun, 22 Nov 2026 14:22:30 GMT\r\n".len();
+    ("HTTP/1.1 200 OK\r\n".len() + header_bytes(headers) + date + 2) as u64
+}

@@ -1,0 +1,241 @@
+//! Lambda: the control plane and `Invoke`, over the same endpoint as S3.
+//!
+//! A request comes in whole and an answer goes out whole: [`Lambda::handle`] knows no sockets of its own, except the
+//! loopback listeners through which function processes speak the Runtime API.
+//!
+//! A request is routed (`router`), held against the request rates (`throttle`) and carried out (`operations`,
+//! `invoke`). Functions live in the `registry`; what an update means for them, and when, is in `function`. Packages
+//! are read and hashed in `code`, and unpacked in `unpack` when a process first needs them.
+
+mod clock;
+mod code;
+mod configuration;
+mod control;
+mod errors;
+mod function;
+mod invoke;
+mod logs;
+mod names;
+mod operations;
+mod registry;
+mod request;
+mod router;
+mod settings;
+mod throttle;
+mod unpack;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use code::CodeCache;
+use errors::{ApiError, ErrorKind};
+use invoke::Pool;
+use logs::Logs;
+use registry::Registry;
+use request::Request;
+use router::{NoRoute, Operation};
+use throttle::TokenBucket;
+
+pub use control::LambdaControl;
+pub use logs::LogEvent;
+pub use settings::{BuiltinFunction, LambdaSettings};
+
+/// The longest request body that Lambda reads, in bytes: a direct zip of 50 MB in base64 and the JSON around it.
+pub(crate) const MAX_REQUEST_BYTES: usize = 70_167_211;
+
+/// What Lambda needs from S3: the current or one named version of an object.
+pub(crate) trait Objects: Send + Sync {
+    /// Looks an object up. Never blocks for long: no bytes are copied.
+    fn object(&self, bucket: &str, key: &str, version_id: Option<&str>) -> Result<StoredObject, ObjectError>;
+}
+
+/// An object's bytes and identity. Cheap to clone: the chunks share memory.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredObject {
+    /// The bytes, in order.
+    pub(crate) chunks: Vec<Bytes>,
+    /// Their total length.
+    pub(crate) size: u64,
+    /// The version's id. `None` when the bucket has never been versioned.
+    pub(crate) version_id: Option<String>,
+    /// The entity tag, with or without quotes.
+    pub(crate) etag: String,
+}
+
+/// Why there is no object to be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(clippy::enum_variant_names, reason = "S3's own names")]
+pub(crate) enum ObjectError {
+    /// No bucket has this name.
+    #[error("The specified bucket does not exist")]
+    NoSuchBucket,
+    /// The bucket has no such key, or its newest version is a delete marker.
+    #[error("The specified key does not exist.")]
+    NoSuchKey,
+    /// The key has no version of this id.
+    #[error("The specified version does not exist.")]
+    NoSuchVersion,
+}
+
+/// Whether a request needs no signature: only the download of a function's code, whose URL `GetFunction` gives out as
+/// AWS gives out a presigned one.
+pub(crate) fn is_public(uri: &http::Uri) -> bool {
+    uri.path().starts_with("/2015-03-31/code/")
+}
+
+/// A whole answer, with AWS's name of the operation for the request log.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// For example `UpdateFunctionCode`; `Unknown` when no operation has this method and path.
+    pub(crate) operation: &'static str,
+    /// What goes to the client.
+    pub(crate) response: http::Response<Bytes>,
+}
+
+/// The Lambda of a local cloud.
+pub(crate) struct Lambda {
+    settings: LambdaSettings,
+    objects: Arc<dyn Objects>,
+    registry: Mutex<Registry>,
+    packages: CodeCache,
+    pool: Arc<Pool>,
+    logs: Arc<Logs>,
+    control_plane: TokenBucket,
+    get_function: TokenBucket,
+}
+
+impl Lambda {
+    /// A Lambda without functions that deploys code from `objects`.
+    pub(crate) fn new(settings: LambdaSettings, objects: Arc<dyn Objects>) -> Arc<Self> {
+        let logs: Arc<Logs> = Arc::default();
+        Arc::new(Self {
+            objects,
+            registry: Mutex::default(),
+            packages: CodeCache::default(),
+            pool: Pool::new(&settings, Arc::clone(&logs)),
+            logs,
+            control_plane: TokenBucket::new(settings.control_plane_rate),
+            get_function: TokenBucket::new(settings.get_function_rate),
+            settings,
+        })
+    }
+
+    /// Adds a function that is run by a command of the host.
+    pub(crate) fn add_builtin(&self, function: BuiltinFunction) {
+        control::add_builtin(self, function);
+    }
+
+    /// Tells functions where the local cloud listens: it goes to their processes as `AWS_ENDPOINT_URL`.
+    pub(crate) fn set_endpoint(&self, url: String) {
+        self.pool.set_endpoint(url);
+    }
+
+    /// What tests and demos can do to functions beyond AWS's API.
+    pub(crate) fn control(self: &Arc<Self>) -> LambdaControl {
+        LambdaControl::new(Arc::clone(self))
+    }
+
+    /// Answers one request.
+    pub(crate) async fn handle(self: &Arc<Self>, request: http::Request<Bytes>) -> Answer {
+        let (parts, body) = request.into_parts();
+        let (operation, path) = match router::route(&parts.method, parts.uri.path()) {
+            Ok(found) => found,
+            Err(none) => return Answer { operation: "Unknown", response: unrouted(none, &parts).response() },
+        };
+        let request = Request::new(path, parts, body, &self.settings);
+        let result = match self.throttle(operation) {
+            Ok(()) => operations::perform(self, operation, &request).await,
+            Err(throttled) => Err(throttled),
+        };
+        let mut response = result.unwrap_or_else(|refusal| refusal.response());
+        if !response.headers().contains_key("x-amzn-requestid")
+            && let Ok(id) = http::HeaderValue::from_str(&function::new_id())
+        {
+            response.headers_mut().insert("x-amzn-requestid", id);
+        }
+        Answer { operation: operation.name(), response }
+    }
+
+    /// Ends every function process and waits for them.
+    pub(crate) async fn shutdown(&self) {
+        self.pool.close().await;
+    }
+
+    fn throttle(&self, operation: Operation) -> Result<(), ApiError> {
+        let allowed = match operation {
+            Operation::Invoke | Operation::InvokeAsync | Operation::DownloadCode => true,
+            Operation::GetFunction => self.get_function.take(),
+            _ => self.control_plane.take(),
+        };
+        if allowed { Ok(()) } else { Err(ApiError::throttled("Rate exceeded", "CallerRateLimitExceeded")) }
+    }
+
+    fn settings(&self) -> &LambdaSettings {
+        &self.settings
+    }
+
+    fn objects(&self) -> &dyn Objects {
+        &*self.objects
+    }
+
+    fn packages(&self) -> &CodeCache {
+        &self.packages
+    }
+
+    fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    fn endpoint(&self) -> String {
+        self.pool.endpoint().to_owned()
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The registry with every function settled.
+    fn settled_registry(&self) -> MutexGuard<'_, Registry> {
+        let mut registry = self.registry();
+        let now = Instant::now();
+        for function in registry.functions.values_mut() {
+            function.settle(now, self.objects());
+        }
+        registry
+    }
+
+    /// Settles all functions at a moment, so that processes of replaced code end then and not at the next request.
+    fn settle_at(self: &Arc<Self>, at: Instant) {
+        let lambda = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep_until(at).await;
+            if let Some(lambda) = lambda.upgrade() {
+                drop(lambda.settled_registry());
+                lambda.pool.end_retired().await;
+            }
+        });
+    }
+
+    /// Ends the idle processes of what was just deleted.
+    fn end_retired(&self) {
+        let pool = Arc::clone(&self.pool);
+        tokio::spawn(async move { pool.end_retired().await });
+    }
+}
+
+fn unrouted(none: NoRoute, parts: &http::request::Parts) -> ApiError {
+    let asked = format!("{} {}", parts.method, parts.uri.path());
+    match none {
+        NoRoute::Method => {
+            ApiError::new(ErrorKind::MethodNotAllowed, format!("No operation of Lambda answers {asked}"))
+        }
+        NoRoute::Path => {
+            ApiError::new(ErrorKind::NotImplemented, format!("The local Lambda doesn't implement {asked}"))
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! A function's code: where it is read from, `UpdateFunctionCode`, and the download that `GetFunction` names.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::lambda::Lambda;
+use crate::lambda::code::{Code, ObjectRef, Origin};
+use crate::lambda::configuration::{PackageType, merge};
+use crate::lambda::errors::{ApiError, Result};
+use crate::lambda::function::{Artifact, Deployment, Version};
+use crate::lambda::names::{FunctionRef, LATEST, constraint};
+use crate::lambda::request::{Reply, Request, ok};
+
+/// The members that name code, in `CreateFunction` and `UpdateFunctionCode`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct CodeInput {
+    zip_file: Option<String>,
+    #[serde(rename = "S3Bucket")]
+    bucket: Option<String>,
+    #[serde(rename = "S3Key")]
+    key: Option<String>,
+    #[serde(rename = "S3ObjectVersion")]
+    version: Option<String>,
+    #[serde(rename = "S3ObjectStorageMode")]
+    storage_mode: Option<String>,
+    image_uri: Option<String>,
+    #[serde(rename = "SourceKMSKeyArn")]
+    source_kms_key_arn: Option<String>,
+}
+
+impl CodeInput {
+    /// Refuses combinations of members that make no sense for the package type.
+    fn check(&self, package_type: PackageType, verb: &str) -> Result<()> {
+        if package_type == PackageType::Image {
+            if self.image_uri.is_none() || self.zip_file.is_some() || self.bucket.is_some() || self.key.is_some() {
+                return Err(ApiError::invalid(format!(
+                    "Please provide ImageUri when {verb} a function with packageType Image."
+                )));
+            }
+            return Ok(());
+        }
+        if self.image_uri.is_some() {
+            return Err(ApiError::invalid(format!(
+                "Please don't provide ImageUri when {verb} a function with packageType Zip."
+            )));
+        }
+        let from_s3 =
+            self.bucket.is_some() || self.key.is_some() || self.version.is_some() || self.storage_mode.is_some();
+        if self.zip_file.is_some() && from_s3 {
+            return Err(ApiError::invalid(
+                "Please do not provide other FunctionCode parameters when providing a ZipFile.",
+            ));
+        }
+        if self.zip_file.is_none() && (self.bucket.is_none() || self.key.is_none()) {
+            return Err(ApiError::invalid("Please provide a source for function code."));
+        }
+        Ok(())
+    }
+
+    /// Reads and inspects the code.
+    pub(super) async fn load(self, lambda: &Lambda, package_type: PackageType, operation: &str) -> Result<Artifact> {
+        self.check(package_type, if operation == "CreateFunction" { "creating" } else { "updating" })?;
+        let referenced = match self.storage_mode.as_deref() {
+            None | Some("COPY") => false,
+            Some("REFERENCE") => true,
+            Some(other) => {
+                let rule = "Member must satisfy enum value set: [COPY, REFERENCE]";
+                return Err(constraint(other, "s3ObjectStorageMode", rule));
+            }
+        };
+        if let Some(uri) = self.image_uri {
+            return Ok(Artifact::Image { uri });
+        }
+        let kms_key_arn = self.source_kms_key_arn.filter(|arn| !arn.is_empty());
+        let (code, origin) = if let Some(zip) = self.zip_file {
+            (Arc::new(Code::from_base64(zip, operation).await?), Origin::Upload)
+        } else {
+            let (bucket, key) = (self.bucket.unwrap_or_default(), self.key.unwrap_or_default());
+            let version = self.version.as_deref();
+            let (code, object) = lambda.packages().load(lambda.objects(), &bucket, &key, version).await?;
+            let origin = if referenced {
+                let Some(version) = object.version_id.filter(|version| version != "null") else {
+                    return Err(ApiError::invalid(format!(
+                        "S3ObjectStorageMode REFERENCE needs a bucket with versioning enabled: {bucket}"
+                    )));
+                };
+                Origin::Referenced(ObjectRef { bucket, key, version })
+            } else {
+                Origin::Copied
+            };
+            (code, origin)
+        };
+        Ok(Artifact::Package { code, origin, kms_key_arn })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UpdateFunctionCode {
+    #[serde(flatten)]
+    code: CodeInput,
+    #[serde(default)]
+    publish: bool,
+    #[serde(default)]
+    dry_run: bool,
+    revision_id: Option<String>,
+    architectures: Option<Vec<String>>,
+}
+
+/// `UpdateFunctionCode`.
+pub(super) async fn update(lambda: &Arc<Lambda>, request: &Request) -> Result<Reply> {
+    let wanted = request.function()?;
+    let input: UpdateFunctionCode = request.large_input().await?;
+    let revision = input.revision_id.as_deref();
+    let package_type = {
+        let mut registry = lambda.registry();
+        require_updatable(lambda, &mut registry, &wanted, request, revision)?;
+        let function = registry.function(&wanted, &request.scope, lambda.objects())?;
+        function.latest.shown().configuration.package_type
+    };
+    let artifact = input.code.load(lambda, package_type, "UpdateFunctionCode").await?;
+
+    // Hashing took time: what was true before it is asked again, now together with the change.
+    let mut registry = lambda.registry();
+    require_updatable(lambda, &mut registry, &wanted, request, revision)?;
+    let function = registry.function(&wanted, &request.scope, lambda.objects())?;
+    let shown = function.latest.shown();
+    let mut configuration = shown.configuration.clone();
+    configuration.set_architectures(input.architectures)?;
+    let deployment = Deployment::new(&wanted.name, LATEST, &shown.region, configuration, artifact);
+    if input.dry_run {
+        let mut described = function.latest.describe(&deployment, &request.scope, None);
+        merge(&mut described, &function.latest.status());
+        return Ok(ok(&described));
+    }
+    let (at, failure) = registry.take_fate(&wanted.name, lambda.settings().update_delay);
+    let function = registry.function(&wanted, &request.scope, lambda.objects())?;
+    function.latest.begin_update(deployment, at, failure.clone());
+    let described = if input.publish {
+        let version = function.publish(None, at, failure);
+        version.details(&request.scope, Some(&version.shown().version))
+    } else {
+        function.latest.details(&request.scope, None)
+    };
+    drop(registry);
+    lambda.settle_at(at);
+    Ok(ok(&described))
+}
+
+fn require_updatable(
+    lambda: &Lambda,
+    registry: &mut crate::lambda::registry::Registry,
+    wanted: &FunctionRef,
+    request: &Request,
+    revision: Option<&str>,
+) -> Result<()> {
+    let function = registry.function(wanted, &request.scope, lambda.objects())?;
+    require_latest(wanted)?;
+    let latest = &function.latest;
+    latest.require_settled(&wanted.arn(&request.scope))?;
+    latest.require_revision(revision)?;
+    let signing = function.code_signing_config.clone();
+    registry.require_unsigned_allowed(signing.as_deref())
+}
+
+/// Refuses to change anything but `$LATEST`.
+pub(super) fn require_latest(wanted: &FunctionRef) -> Result<()> {
+    match wanted.qualifier.as_deref() {
+        None | Some(LATEST) => Ok(()),
+        Some(qualifier) => {
+            Err(ApiError::invalid(format!("Only $LATEST can be changed, not the version or alias {qualifier}.")))
+        }
+    }
+}
+
+/// `Code` of `GetFunction`.
+pub(super) fn location(version: &Version, endpoint: &str) -> Value {
+    let deployment = version.shown();
+    match &deployment.artifact {
+        Artifact::Image { uri } => json!({ "RepositoryType": "ECR", "ImageUri": uri, "ResolvedImageUri": uri }),
+        Artifact::Builtin { code: None, .. } => json!({ "RepositoryType": "S3" }),
+        Artifact::Builtin { code: Some(_), .. } => {
+            json!({ "RepositoryType": "S3", "Location": url(deployment, endpoint) })
+        }
+        Artifact::Package { origin, kms_key_arn, .. } => {
+            let mut shown = json!({ "RepositoryType": "S3", "Location": url(deployment, endpoint) });
+            if let Some(key) = kms_key_arn {
+                shown["SourceKMSKeyArn"] = key.as_str().into();
+            }
+            if let Origin::Referenced(object) = origin {
+                shown["ResolvedS3Object"] = json!({
+                    "S3Bucket": object.bucket,
+                    "S3Key": object.key,
+                    "S3ObjectVersion": object.version,
+                });
+            }
+            shown
+        }
+    }
+}
+
+/// The URL of a zip. It names the code by its hash: after an update it leads nowhere.
+fn url(deployment: &Deployment, endpoint: &str) -> String {
+    let hash = deployment.artifact.sha256().replace('+', "-").replace('/', "_").replace('=', "");
+    let version = deployment.version.replace('$', "%24");
+    format!("{endpoint}/2015-03-31/code/{}/{version}?CodeSha256={hash}", deployment.function)
+}
+
+/// The zip that `Code.Location` leads to.
+pub(super) fn download(lambda: &Lambda, request: &Request) -> Result<Reply> {
+    let gone = || {
+        ApiError::not_found("The code has been replaced since GetFunction gave this location. Call GetFunction again.")
+    };
+    let wanted = FunctionRef::parse(request.segment(0), Some(request.segment(1)), &request.scope)?;
+    let code = {
+        let mut registry = lambda.registry();
+        let function = registry.function(&wanted, &request.scope, lambda.objects())?;
+        let deployment = function.require_version(&wanted, &request.scope)?.shown();
+        if url(deployment, "").split_once("CodeSha256=").map(|(_, hash)| hash) != request.query("CodeSha256") {
+            return Err(gone());
+        }
+        Arc::clone(deployment.artifact.code().ok_or_else(gone)?)
+    };
+    let mut response = http::Response::new(code.bytes());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+    Ok(response)
+}

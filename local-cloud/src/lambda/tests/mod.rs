@@ -1,0 +1,5 @@
+//! Requests to [`Lambda::handle`](super::Lambda::handle) over a few objects in memory: what needs no real client.
+
+mod control_plane;
+mod processes;
+mod support;

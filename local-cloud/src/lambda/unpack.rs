@@ -1,0 +1,148 @@
+//! Unpacks a deployment package into a directory of its own, as `/var/task` is in Lambda.
+//!
+//! Mode bits count only for entries made on Unix; others get 0644 and 0755. A package is refused when a name would
+//! lead out of the directory. Symbolic links are made last, so that no file is ever written through one.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Component, Path, PathBuf};
+
+use tempfile::TempDir;
+use zip::ZipArchive;
+
+const SYMLINK: u32 = 0o120_000;
+const FILE_TYPE: u32 = 0o170_000;
+
+/// A directory with an unpacked package. It is removed when the last user drops it.
+#[derive(Debug)]
+pub(super) struct Unpacked {
+    directory: TempDir,
+}
+
+impl Unpacked {
+    pub(super) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+/// Unpacks a whole archive. Blocks. An archive that can't be unpacked is an error of kind `InvalidData`.
+pub(super) fn unpack<R: Read + Seek>(archive: R) -> io::Result<Unpacked> {
+    let directory = tempfile::Builder::new().prefix("local-lambda-task-").tempdir()?;
+    let mut archive = ZipArchive::new(archive).map_err(invalid)?;
+    let mut links = Vec::new();
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).map_err(invalid)?;
+        let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
+        let path = directory.path().join(inside(&name)?);
+        let mode = unix_mode(&entry);
+        if entry.is_dir() {
+            fs::create_dir_all(&path)?;
+            if let Some(mode) = mode {
+                // Our own right to enter and empty the directory stays.
+                fs::set_permissions(&path, Permissions::from_mode(mode & 0o777 | 0o700))?;
+            }
+            continue;
+        }
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        if mode.is_some_and(|mode| mode & FILE_TYPE == SYMLINK) {
+            let mut target = String::new();
+            entry.read_to_string(&mut target)?;
+            links.push((path, target));
+            continue;
+        }
+        // A later entry of the same name replaces an earlier one, whatever its mode was.
+        let _ = fs::remove_file(&path);
+        let mut file = File::create(&path)?;
+        io::copy(&mut entry, &mut file)?;
+        file.set_permissions(Permissions::from_mode(mode.map_or(0o644, |mode| mode & 0o777)))?;
+    }
+    for (path, target) in links {
+        let _ = fs::remove_file(&path);
+        symlink(target, &path)?;
+    }
+    Ok(Unpacked { directory })
+}
+
+/// The mode with the file type, when the entry was made on Unix (host byte of *version made by*, APPNOTE 4.4.2).
+fn unix_mode<R: Read>(entry: &zip::read::ZipFile<'_, R>) -> Option<u32> {
+    matches!(entry.system(), zip::System::Unix).then(|| entry.external_attributes() >> 16)
+}
+
+/// An entry's name as a path below the directory.
+fn inside(name: &str) -> io::Result<PathBuf> {
+    let path = Path::new(name);
+    let mut relative = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(part) => relative.push(part),
+            Component::CurDir => {}
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
+                return Err(invalid(format!("the entry `{name}` leads out of the package")));
+            }
+        }
+    }
+    if relative.as_os_str().is_empty() || name.contains('\0') {
+        return Err(invalid(format!("the entry `{name}` has no name")));
+    }
+    Ok(relative)
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write as _};
+
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+
+    fn archive(build: impl FnOnce(&mut zip::ZipWriter<Cursor<Vec<u8>>>)) -> Cursor<Vec<u8>> {
+        let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        build(&mut writer);
+        Cursor::new(writer.finish().unwrap().into_inner())
+    }
+
+    #[test]
+    fn modes_and_links_are_kept() {
+        let zip = archive(|zip| {
+            zip.start_file("bootstrap", SimpleFileOptions::default().unix_permissions(0o755)).unwrap();
+            zip.write_all(b"#!/bin/sh\n").unwrap();
+            zip.start_file("lib/data.txt", SimpleFileOptions::default().unix_permissions(0o640)).unwrap();
+            zip.write_all(b"data").unwrap();
+            zip.add_symlink("lib/link", "data.txt", SimpleFileOptions::default()).unwrap();
+        });
+        let unpacked = unpack(zip).unwrap();
+        let mode = |name: &str| fs::metadata(unpacked.path().join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode("bootstrap"), 0o755);
+        assert_eq!(mode("lib/data.txt"), 0o640);
+        assert_eq!(fs::read_link(unpacked.path().join("lib/link")).unwrap(), Path::new("data.txt"));
+        assert_eq!(fs::read_to_string(unpacked.path().join("lib/link")).unwrap(), "data");
+    }
+
+    #[test]
+    fn an_entry_that_leads_out_of_the_directory_is_refused() {
+        for name in ["../evil", "a/../../evil", "/etc/evil"] {
+            assert!(inside(name).is_err(), "{name}");
+        }
+        assert_eq!(inside("./a//b").unwrap(), Path::new("a/b"));
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let outside = tempfile::tempdir().unwrap();
+        let zip = archive(|zip| {
+            zip.add_symlink("out", outside.path().to_str().unwrap(), SimpleFileOptions::default()).unwrap();
+            zip.start_file("out/evil", SimpleFileOptions::default()).unwrap();
+            zip.write_all(b"evil").unwrap();
+        });
+        // The link can't be made where a directory is: the package is refused.
+        assert!(unpack(zip).is_err());
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+}

@@ -31,16 +31,21 @@
 //! is checked. Whatever fails, in either step, is shown with file, line and column.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 
 use super::config_error::ConfigError;
 use super::rules;
+
+mod artifact_url;
+mod functions;
+
+pub(crate) use artifact_url::ArtifactUrl;
+pub(crate) use functions::Functions;
+use functions::RawFunctions;
 
 /// The file's name.
 pub(crate) const CONFIG_FILE: &str = "quickdeploy.toml";
@@ -81,72 +86,6 @@ pub(crate) struct Settings {
     pub(crate) profile: Option<String>,
     /// Endpoint instead of AWS's own.
     pub(crate) endpoint_url: Option<String>,
-}
-
-/// An object in S3, written `s3://bucket/key`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ArtifactUrl {
-    /// The bucket's name.
-    pub(crate) bucket: String,
-    /// The object's key, without a leading slash.
-    pub(crate) key: String,
-}
-
-impl fmt::Display for ArtifactUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s3://{}/{}", self.bucket, self.key)
-    }
-}
-
-impl std::str::FromStr for ArtifactUrl {
-    type Err = String;
-
-    /// The error says what is wrong and what a right one looks like.
-    fn from_str(text: &str) -> Result<Self, String> {
-        const SHAPE: &str = "write it as `s3://bucket/path/artifact.zip`";
-        let Some(rest) = text.strip_prefix("s3://") else {
-            return Err(format!("`{text}` is not an S3 URL: {SHAPE}"));
-        };
-        let Some((bucket, key)) = rest.split_once('/') else {
-            return Err(format!("`{text}` names a bucket but no object in it: {SHAPE}"));
-        };
-        // Bucket names: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-        let well_formed = (3..=63).contains(&bucket.len())
-            && bucket.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
-            && bucket.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && bucket.ends_with(|c: char| c.is_ascii_alphanumeric());
-        if !well_formed {
-            return Err(format!(
-                "`{bucket}` is not a bucket name: 3 to 63 lower-case letters, digits, hyphens and dots, \
-                 with a letter or digit at both ends"
-            ));
-        }
-        if key.is_empty() || key.ends_with('/') {
-            return Err(format!("`{text}` names a folder, not an object: {SHAPE}"));
-        }
-        if key.len() > 1024 {
-            return Err(format!("the object key is {} bytes long; S3 allows 1,024", key.len()));
-        }
-        Ok(Self { bucket: bucket.to_owned(), key: key.to_owned() })
-    }
-}
-
-/// Which functions are deployed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Functions {
-    /// These, by name or ARN.
-    Names(Vec<String>),
-    /// All zip functions of a CloudFormation stack.
-    Stack(String),
-    /// All functions that carry this tag.
-    Tag {
-        /// The tag's key.
-        key: String,
-        /// The tag's value.
-        value: String,
-    },
-    /// All functions whose `CodeSha256` is this function's.
-    SameCodeAs(String),
 }
 
 /// Who edits the artifact.
@@ -235,7 +174,7 @@ fn whole_root() -> Vec<(String, String)> {
 }
 
 /// The file as `serde` sees it. `check` and `resolve` know the meaning.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Keys {
     artifact: Option<Spanned<String>>,
@@ -283,25 +222,7 @@ impl Keys {
 
     /// Checks everything that is written here, whether or not it will be used.
     fn check(&self, file: &Path, at: &impl Fn(Range<usize>, String) -> ConfigError) -> Result<(), ConfigError> {
-        self.clone_for_check().resolve(file, None, at).map(drop)
-    }
-
-    fn clone_for_check(&self) -> Self {
-        Self {
-            artifact: self.artifact.clone(),
-            functions: self.functions.clone(),
-            root: self.root.clone(),
-            map: self.map.clone(),
-            include: self.include.clone(),
-            exclude: self.exclude.clone(),
-            via: self.via,
-            build: self.build.clone(),
-            zipedit: self.zipedit.clone(),
-            region: self.region.clone(),
-            profile: self.profile.clone(),
-            endpoint_url: self.endpoint_url.clone(),
-            env: None,
-        }
+        self.clone().resolve(file, None, at).map(drop)
     }
 
     fn resolve(
@@ -441,97 +362,6 @@ fn check_patterns(
         checked.push(pattern.into_inner());
     }
     Ok(checked)
-}
-
-/// `functions` before it is checked.
-#[derive(Debug, Clone)]
-enum RawFunctions {
-    Names(Vec<String>),
-    Search(Search),
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Search {
-    stack: Option<String>,
-    tag: Option<String>,
-    same_code_as: Option<String>,
-}
-
-impl RawFunctions {
-    fn check(self) -> Result<Functions, String> {
-        match self {
-            Self::Names(names) => {
-                if names.is_empty() {
-                    return Err("`functions` is empty: name at least one function, or leave it out".to_owned());
-                }
-                let mut seen = BTreeSet::new();
-                for name in &names {
-                    check_function_name(name)?;
-                    if !seen.insert(name) {
-                        return Err(format!("function `{name}` is listed twice"));
-                    }
-                }
-                Ok(Functions::Names(names))
-            }
-            Self::Search(Search { stack: Some(stack), tag: None, same_code_as: None }) => {
-                if stack.trim().is_empty() {
-                    return Err("`stack` is empty: name a CloudFormation stack".to_owned());
-                }
-                Ok(Functions::Stack(stack))
-            }
-            Self::Search(Search { stack: None, tag: Some(tag), same_code_as: None }) => match tag.split_once('=') {
-                Some((key, value)) if !key.is_empty() => {
-                    Ok(Functions::Tag { key: key.to_owned(), value: value.to_owned() })
-                }
-                _ => Err(format!("`{tag}` is not a tag: write it as `key=value`")),
-            },
-            Self::Search(Search { stack: None, tag: None, same_code_as: Some(name) }) => {
-                check_function_name(&name)?;
-                Ok(Functions::SameCodeAs(name))
-            }
-            Self::Search(_) => {
-                Err("give exactly one of `stack`, `tag` and `same-code-as`, or a list of names".to_owned())
-            }
-        }
-    }
-}
-
-/// The pattern of `FunctionName` in Lambda's API: a name, a partial ARN or an ARN.
-fn check_function_name(name: &str) -> Result<(), String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_:$.".contains(c);
-    if name.is_empty() || name.len() > 170 || !name.chars().all(allowed) {
-        return Err(format!("`{name}` is not a function name: use letters, digits, `-` and `_`, or an ARN"));
-    }
-    Ok(())
-}
-
-impl<'de> Deserialize<'de> for RawFunctions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FunctionsVisitor;
-
-        impl<'de> Visitor<'de> for FunctionsVisitor {
-            type Value = RawFunctions;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of function names, or a table with `stack`, `tag` or `same-code-as`")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<RawFunctions, A::Error> {
-                let mut names = Vec::new();
-                while let Some(name) = list.next_element()? {
-                    names.push(name);
-                }
-                Ok(RawFunctions::Names(names))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawFunctions, A::Error> {
-                Search::deserialize(de::value::MapAccessDeserializer::new(map)).map(RawFunctions::Search)
-            }
-        }
-
-        deserializer.deserialize_any(FunctionsVisitor)
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,12 @@
+//! End to end: the engine, the Lambda and the CLI against S3 and Lambda over real HTTP.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
+
+mod accounting;
+mod bootstrap;
+mod carried_over;
+mod lambda_contract;
+mod original;
+mod other_writers;
+mod readers;
+mod schemas;
+mod strategies;

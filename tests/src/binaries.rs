@@ -1,0 +1,41 @@
+//! Our own executables. Each is built at its first use, as cargo knows best whether it is up to date.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The workspace's root.
+#[must_use]
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in the workspace").to_owned()
+}
+
+/// `bootstrap`, as Lambda gets it: small, optimised for size.
+pub fn bootstrap() -> &'static PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| built("zipedit-lambda", "bootstrap", "lambda"))
+}
+
+/// The CLI.
+pub fn quickdeploy() -> &'static PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| built("quickdeploy-cli", "quickdeploy", "dev"))
+}
+
+fn built(package: &str, binary: &str, profile: &str) -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["build", "--package", package, "--bin", binary, "--profile", profile, "--message-format", "json"])
+        .current_dir(root())
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "cargo build --package {package} failed");
+    let messages = String::from_utf8(output.stdout).expect("cargo's messages are UTF-8");
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .next_back()
+        .unwrap_or_else(|| panic!("cargo named no executable for {binary}"))
+}

@@ -1,0 +1,323 @@
+//! The command line, parsed and nothing else: no file is read here and no decision taken.
+//!
+//! `quickdeploy` without a verb is `quickdeploy deploy`, so the flags of `deploy` are also accepted at the top level.
+//! [`Args::verb`] folds both spellings into one, and refuses `quickdeploy --dry-run patch …`, where it would be a
+//! guess whose flag was meant.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
+
+/// The environment variables that are read besides the standard `AWS_*` ones, in one place.
+pub(crate) mod env {
+    /// Which `[env.NAME]` of the configuration to use, like `--env`.
+    pub(crate) const ENV: &str = "QUICKDEPLOY_ENV";
+}
+
+const AFTER_HELP: &str = "\
+Without a command, `quickdeploy` deploys. `quickdeploy demo` shows all of it on this machine, with no AWS account.
+
+Exit codes: 0 done, or nothing to do; 1 failed; 2 wrong usage.";
+
+/// Patch a Lambda artifact where it lies in S3, and update every function that runs it
+#[derive(Debug, Parser)]
+#[command(name = "quickdeploy", version, after_help = AFTER_HELP, propagate_version = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Verb>,
+
+    #[command(flatten)]
+    deploy: Deploy,
+
+    #[command(flatten)]
+    pub(crate) global: Global,
+}
+
+/// What every verb accepts.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Print one JSON document on stdout; text for people goes to stderr
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Use the overrides in `[env.NAME]` of quickdeploy.toml
+    #[arg(long, global = true, value_name = "NAME", env = env::ENV)]
+    pub(crate) env: Option<String>,
+
+    /// Use this profile of the AWS configuration files [else: AWS_PROFILE]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+
+    /// Use this AWS region [else: AWS_REGION, the profile]
+    #[arg(long, global = true, value_name = "REGION")]
+    pub(crate) region: Option<String>,
+
+    /// Send S3 and Lambda requests here, e.g. to `quickdeploy local` [else: AWS_ENDPOINT_URL]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) endpoint_url: Option<String>,
+
+    /// Say nothing but warnings, errors and the result
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Say more: every function, every decision
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+}
+
+/// When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Even into a file or pipe
+    Always,
+    /// Not at all
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Patch the artifact with what changed, update every affected function, wait until they are live
+    Deploy(Deploy),
+    /// Show what `deploy` would change
+    Diff(Diff),
+    /// Edit one artifact, in S3 or in a local file, with no configuration
+    Patch(Patch),
+    /// See all of it happen on this machine: no AWS account, nothing to set up
+    Demo(Demo),
+    /// Run S3 and Lambda on this machine for any AWS client
+    Local(Local),
+    /// Serve the Lambda Runtime API as the function `zipedit`: how the local cloud starts it
+    #[command(name = "__bootstrap", hide = true)]
+    Bootstrap,
+}
+
+/// `quickdeploy deploy`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, ClapArgs)]
+#[command(next_help_heading = "Deploy options")]
+pub(crate) struct Deploy {
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Also delete files from the artifact that the project does not have, whoever put them there
+    #[arg(long)]
+    pub(crate) delete: bool,
+
+    /// Update only these functions (repeat, or separate by commas); the others stay stale until the next run
+    #[arg(long = "function", value_name = "NAME", value_delimiter = ',')]
+    pub(crate) functions: Vec<String>,
+
+    /// How to patch: by the zipedit function, directly from here, or whichever moves fewer bytes over this link
+    #[arg(long, value_name = "HOW")]
+    pub(crate) via: Option<ViaArg>,
+}
+
+/// How the artifact is patched; overrides `via` of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ViaArg {
+    /// Whichever is estimated to be faster from here
+    Auto,
+    /// Invoke the zipedit function
+    Lambda,
+    /// From this machine, by S3 requests
+    Direct,
+}
+
+/// `quickdeploy diff`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(crate) struct Diff {
+    /// Exit with 1 when there is a difference, 0 when there is none
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+
+    /// Also show what `deploy --delete` would delete
+    #[arg(long)]
+    pub(crate) delete: bool,
+}
+
+/// `quickdeploy patch`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  quickdeploy patch s3://my-bucket/app.zip --put src/start.js=start.js
+  quickdeploy patch build/app.zip --put run.sh=- --mode run.sh=0755 --delete old.js <run.sh")]
+pub(crate) struct Patch {
+    /// The zip to edit: s3://BUCKET/KEY, or a local file
+    pub(crate) artifact: String,
+
+    /// Put the content of FILE (`-`: standard input) under NAME
+    #[arg(long = "put", value_name = "NAME=FILE")]
+    pub(crate) puts: Vec<Put>,
+
+    /// Delete the entry NAME; not an error when it is not there
+    #[arg(long = "delete", value_name = "NAME")]
+    pub(crate) deletes: Vec<String>,
+
+    /// Put every file of the local zip archive ZIP
+    #[arg(long, value_name = "ZIP")]
+    pub(crate) overlay: Option<PathBuf>,
+
+    /// Unix permissions of a put: octal, e.g. 0644 [else: those of the replaced entry, 0755 for a new one]
+    #[arg(long = "mode", value_name = "NAME=MODE")]
+    pub(crate) modes: Vec<Mode>,
+
+    /// Edit only if the artifact still has this ETag
+    #[arg(long, value_name = "ETAG")]
+    pub(crate) if_match: Option<String>,
+
+    /// Say what would be done, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `NAME=FILE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Put {
+    pub(crate) name: String,
+    pub(crate) file: PathBuf,
+}
+
+impl FromStr for Put {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, file)) if !name.is_empty() && !file.is_empty() => {
+                Ok(Self { name: name.to_owned(), file: PathBuf::from(file) })
+            }
+            _ => Err("wanted NAME=FILE: a name inside the zip, `=`, a file here (or `-`)".to_owned()),
+        }
+    }
+}
+
+/// `NAME=MODE`, the mode in octal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mode {
+    pub(crate) name: String,
+    pub(crate) mode: u16,
+}
+
+impl FromStr for Mode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, digits) = text.rsplit_once('=').ok_or("wanted NAME=MODE, e.g. run.sh=0755")?;
+        match u16::from_str_radix(digits, 8) {
+            Ok(mode) if mode <= 0o7777 && !name.is_empty() => Ok(Self { name: name.to_owned(), mode }),
+            _ => Err(format!("`{digits}` is not an octal mode such as 0644 or 0755")),
+        }
+    }
+}
+
+/// `quickdeploy demo`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(crate) struct Demo {
+    /// The project to show it with; it is copied, never touched [default: a small Node.js project]
+    pub(crate) dir: Option<PathBuf>,
+
+    /// Use this `bootstrap` as the zipedit function, instead of this program itself
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bootstrap: Option<PathBuf>,
+}
+
+/// `quickdeploy local`.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Local {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:4580")]
+    pub(crate) listen: SocketAddr,
+
+    /// Write a JSON line per request: service, operation, status, bytes in and out, ms
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+
+    /// Keep buckets and functions in this directory [else: in memory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Use this `bootstrap` as the zipedit function, instead of this program itself
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bootstrap: Option<PathBuf>,
+}
+
+impl Args {
+    /// What to do and the flags of every verb. `Err`: the flags of `deploy` were given in front of another verb.
+    pub(crate) fn verb(self) -> Result<(Global, Verb), clap::Error> {
+        let verb = match self.command {
+            None => Verb::Deploy(self.deploy),
+            Some(verb) if self.deploy == Deploy::default() => verb,
+            Some(_) => {
+                return Err(Self::command().error(
+                    clap::error::ErrorKind::ArgumentConflict,
+                    "flags of one command go after its name: `quickdeploy deploy --dry-run`",
+                ));
+            }
+        };
+        Ok((self.global, verb))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<(Global, Verb), clap::Error> {
+        Args::try_parse_from(line.split_whitespace()).and_then(Args::verb)
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn no_verb_means_deploy_and_takes_its_flags() {
+        let (global, verb) = parse("quickdeploy --json --dry-run --function a,b --function c").unwrap();
+        assert!(global.json);
+        let Verb::Deploy(deploy) = verb else { panic!("{verb:?}") };
+        assert!(deploy.dry_run);
+        assert_eq!(deploy.functions, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn global_flags_go_before_or_after_the_verb() {
+        for line in ["quickdeploy --json diff --exit-code", "quickdeploy diff --exit-code --json"] {
+            let (global, verb) = parse(line).unwrap();
+            assert!(global.json);
+            assert!(matches!(verb, Verb::Diff(Diff { exit_code: true, .. })));
+        }
+    }
+
+    #[test]
+    fn flags_of_deploy_in_front_of_another_verb_are_refused() {
+        let error = parse("quickdeploy --dry-run diff").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_put_names_an_entry_and_a_file() {
+        assert_eq!("a/b.js=../x=y.js".parse(), Ok(Put { name: "a/b.js".into(), file: "../x=y.js".into() }));
+        for wrong in ["a.js", "=x", "a="] {
+            assert!(wrong.parse::<Put>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_mode_is_octal() {
+        assert_eq!("run=x.sh=0755".parse(), Ok(Mode { name: "run=x.sh".into(), mode: 0o755 }));
+        for wrong in ["a=rwx", "a=99999", "a=0799", "0755"] {
+            assert!(wrong.parse::<Mode>().is_err(), "{wrong}");
+        }
+    }
+}

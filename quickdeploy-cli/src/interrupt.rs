@@ -1,0 +1,62 @@
+//! Ctrl-C that leaves nothing half done.
+//!
+//! Until the artifact is committed, a first Ctrl-C (or SIGTERM) ends the run and nothing has changed. From then on, a
+//! first one only says what is still being finished, because functions that half run the new code and half the old are
+//! what nobody asked for; a second one stops at once, and the next run picks up what is stale.
+
+use tokio::sync::watch;
+
+use crate::error::Error;
+
+/// Counts Ctrl-C and SIGTERM from now on.
+#[derive(Clone, Debug)]
+pub(crate) struct Interrupts {
+    count: watch::Receiver<u32>,
+}
+
+impl Interrupts {
+    /// Takes both signals over for the rest of the process.
+    pub(crate) fn listen() -> Self {
+        let (sender, count) = watch::channel(0);
+        tokio::spawn(async move {
+            while signal().await.is_ok() {
+                sender.send_modify(|count| *count += 1);
+            }
+            // Without signals to wait for, nobody may be told that there was one.
+            std::future::pending::<()>().await;
+        });
+        Self { count }
+    }
+
+    /// Waits for the `nth` interrupt since the start, 1 being the first.
+    pub(crate) async fn nth(&self, nth: u32) {
+        let mut count = self.count.clone();
+        if count.wait_for(|count| *count >= nth).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// How many there have been.
+    pub(crate) fn so_far(&self) -> u32 {
+        *self.count.borrow()
+    }
+}
+
+#[cfg(unix)]
+async fn signal() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}
+
+/// The run was ended before it had changed anything.
+pub(crate) fn nothing_changed() -> Error {
+    Error::new("Interrupted", "interrupted: nothing was changed")
+}

@@ -1,0 +1,192 @@
+//! Everything that a person or a program sees of a run.
+//!
+//! Results go to stdout, the story of how they came about to stderr. With `--json`, stdout carries exactly one
+//! document and everything for people goes to stderr. Colours are written always and stripped by `anstream` where they
+//! are unwanted, so no text here may need colour to be understood.
+
+mod progress;
+mod table;
+mod text;
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::sync::Mutex;
+
+use indicatif::ProgressBar;
+use owo_colors::OwoColorize;
+use serde::Serialize;
+
+pub(crate) use progress::Progress;
+pub(crate) use table::{Align, Table};
+pub(crate) use text::{bytes, count, duration, percent, short_sha};
+use text::{end_cut, middle_cut};
+
+use crate::args::{Color, Global};
+use crate::error::{Error, Result};
+
+/// How wide the verb column of status lines is, as in cargo.
+const VERB_WIDTH: usize = 12;
+
+/// How much is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Loudness {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+/// The two ends of stdout and stderr that everything is told through.
+#[derive(Debug)]
+pub(crate) struct Ui {
+    json: bool,
+    loudness: Loudness,
+    /// A progress line may be drawn on stderr.
+    animated: bool,
+    /// The progress line that is drawn now: text has to go above it.
+    bar: Mutex<Option<ProgressBar>>,
+    /// stdout went away: a broken pipe is not an error, but there is no point in going on printing.
+    broken_pipe: Mutex<bool>,
+}
+
+impl Ui {
+    /// As the flags say.
+    pub(crate) fn new(global: &Global) -> Self {
+        let choice = match global.color {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+        let loudness = match (global.quiet, global.verbose) {
+            (true, _) => Loudness::Quiet,
+            (false, false) => Loudness::Normal,
+            (false, true) => Loudness::Verbose,
+        };
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self {
+            json: global.json,
+            loudness,
+            animated: loudness != Loudness::Quiet && io::stderr().is_terminal() && !dumb,
+            bar: Mutex::new(None),
+            broken_pipe: Mutex::new(false),
+        }
+    }
+
+    /// Whether stdout belongs to a JSON document.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether `-v` was given.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.loudness == Loudness::Verbose
+    }
+
+    /// Whether stdout's reader has gone away.
+    pub(crate) fn pipe_is_broken(&self) -> bool {
+        self.broken_pipe.lock().is_ok_and(|broken| *broken)
+    }
+
+    /// One step that was done: `     Patched s3://b/k`.
+    pub(crate) fn status(&self, verb: &str, what: impl Display) {
+        if self.loudness >= Loudness::Normal {
+            self.stderr(format_args!("{} {what}", format_args!("{verb:>VERB_WIDTH$}").green().bold()));
+        }
+    }
+
+    /// A further line of the last step, under its text.
+    pub(crate) fn detail(&self, what: impl Display) {
+        if self.loudness >= Loudness::Normal {
+            self.stderr(format_args!("{:VERB_WIDTH$} {what}", ""));
+        }
+    }
+
+    /// What only `-v` shows.
+    pub(crate) fn verbose(&self, what: impl Display) {
+        if self.loudness >= Loudness::Verbose {
+            self.stderr(format_args!("{:VERB_WIDTH$} {}", "", what.dimmed()));
+        }
+    }
+
+    /// Something that went well enough but should be known.
+    pub(crate) fn warning(&self, message: impl Display, hints: &[String]) {
+        self.stderr(format_args!("{}{} {message}", "warning".yellow().bold(), ":".bold()));
+        self.hints(hints);
+    }
+
+    /// Why the command failed.
+    pub(crate) fn error(&self, error: &Error) {
+        self.stderr(format_args!("{}{} {}", "error".red().bold(), ":".bold(), error.message()));
+        for cause in error.causes() {
+            self.stderr(format_args!("  {} {cause}", "caused by:".dimmed()));
+        }
+        self.hints(error.hints());
+    }
+
+    fn hints(&self, hints: &[String]) {
+        for hint in hints {
+            self.stderr(format_args!("{}{} {hint}", " hint".cyan().bold(), ":".bold()));
+        }
+    }
+
+    /// A result for people: stdout, or stderr when a program reads stdout. Not silenced by `--quiet`.
+    pub(crate) fn result(&self, text: impl Display) {
+        if self.json {
+            if self.loudness >= Loudness::Normal {
+                self.stderr(format_args!("{text}"));
+            }
+        } else {
+            self.above_progress(|| self.stdout(format_args!("{text}")));
+        }
+    }
+
+    /// The one document of `--json`; without `--json`, nothing.
+    ///
+    /// # Errors
+    ///
+    /// Only when the document can't be written as JSON, which would be a bug here.
+    pub(crate) fn document(&self, document: &impl Serialize) -> Result<()> {
+        if self.json {
+            let text = serde_json::to_string_pretty(document)
+                .map_err(|error| Error::new("Bug", "could not write the JSON document").because(&error))?;
+            self.above_progress(|| self.stdout(format_args!("{text}")));
+        }
+        Ok(())
+    }
+
+    /// Shows that something is going on until the value is dropped. On anything but a terminal: nothing.
+    pub(crate) fn progress(&self, what: &str) -> Progress<'_> {
+        Progress::start(self, what)
+    }
+
+    /// The width of stdout in columns, 80 when it is no terminal, never under 40.
+    pub(crate) fn width(&self) -> usize {
+        let size =
+            terminal_size::terminal_size_of(io::stdout()).or_else(|| terminal_size::terminal_size_of(io::stderr()));
+        size.map_or(80, |(width, _)| usize::from(width.0)).clamp(40, 160)
+    }
+
+    fn stdout(&self, text: std::fmt::Arguments<'_>) {
+        if let Err(error) = writeln!(anstream::stdout(), "{text}")
+            && error.kind() == io::ErrorKind::BrokenPipe
+            && let Ok(mut broken) = self.broken_pipe.lock()
+        {
+            *broken = true;
+        }
+    }
+
+    fn stderr(&self, text: std::fmt::Arguments<'_>) {
+        // There is nowhere left to complain to when stderr is gone.
+        self.above_progress(|| drop(writeln!(anstream::stderr(), "{text}")));
+    }
+
+    fn above_progress(&self, print: impl FnOnce()) {
+        match self.bar.lock() {
+            Ok(bar) => match &*bar {
+                Some(bar) => bar.suspend(print),
+                None => print(),
+            },
+            Err(_) => print(),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The one moving line on a terminal: a spinner, or a bar once it is known how much there is to do.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Ui;
+
+/// Something going on. Dropping it takes the line away.
+#[derive(Debug)]
+pub(crate) struct Progress<'a> {
+    ui: &'a Ui,
+    bar: Option<ProgressBar>,
+}
+
+impl<'a> Progress<'a> {
+    /// Draws a spinner with `what`, when anyone is looking.
+    pub(super) fn start(ui: &'a Ui, what: &str) -> Self {
+        if !ui.animated {
+            return Self { ui, bar: None };
+        }
+        let bar =
+            ProgressBar::new_spinner().with_style(style("{spinner:>12.green} {msg}")).with_message(what.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(90));
+        if let Ok(mut shown) = ui.bar.lock() {
+            *shown = Some(bar.clone());
+        }
+        Self { ui, bar: Some(bar) }
+    }
+
+    /// Turns it into a bar of `total` steps.
+    pub(crate) fn of(&self, total: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total as u64);
+            bar.set_style(style("{spinner:>12.green} {msg} [{bar:24}] {pos}/{len}").progress_chars("=> "));
+        }
+    }
+
+    /// One more step is done.
+    pub(crate) fn advance(&self) {
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            if let Ok(mut shown) = self.ui.bar.lock() {
+                *shown = None;
+            }
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates above are constant and valid; the default is only for the compiler.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}

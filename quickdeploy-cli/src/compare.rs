@@ -1,0 +1,215 @@
+//! The project beside its artifact: what differs.
+//!
+//! The artifact's tail is read while the project's files are, since neither needs the other.
+
+use serde::Serialize;
+use zipedit::{Object as _, S3Store};
+
+use crate::aws::Cloud;
+use crate::error::{Error, Result};
+use crate::project::{
+    ArtifactEntry, ArtifactUrl, Deletion, Diff, ManifestChange, ManifestKind, Project, ProjectError, Scan,
+};
+use crate::ui::{Ui, bytes};
+use crate::via::S3Artifact;
+
+/// Only so many changed names are listed without `-v`.
+const LISTED: usize = 12;
+
+/// Both sides, and the difference.
+pub(crate) struct Comparison {
+    pub(crate) store: S3Store,
+    pub(crate) artifact: S3Artifact,
+    pub(crate) scan: Scan,
+    pub(crate) diff: Diff,
+}
+
+/// Reads both sides and compares them.
+///
+/// # Errors
+///
+/// The artifact isn't there, may not be read or is no zip; the project can't be read.
+pub(crate) async fn compare(
+    ui: &Ui,
+    cloud: &Cloud,
+    project: &Project,
+    url: &ArtifactUrl,
+    deletion: Deletion,
+) -> Result<Comparison> {
+    let store = S3Store::new(cloud.s3.clone(), &url.bucket, &url.key);
+    let scanned = {
+        let (project, url) = (project.clone(), url.to_string());
+        blocking(move || project.scan(&url))
+    };
+    let opened = async { zipedit::open(&store).await.map_err(|error| artifact_error(cloud, &error)) };
+    let (artifact, scan) = tokio::try_join!(opened, scanned)?;
+
+    let entries: Vec<(String, u64, u32, bool)> = artifact
+        .directory()
+        .entries()
+        .map(|entry| (entry.name().into_owned(), entry.size(), entry.crc32(), entry.is_dir()))
+        .collect();
+    let mut scan = scan;
+    let (scan, diff) = blocking(move || {
+        let entries: Vec<ArtifactEntry<'_>> = entries
+            .iter()
+            .map(|(name, size, crc32, is_dir)| ArtifactEntry { name, size: *size, crc32: *crc32, is_dir: *is_dir })
+            .collect();
+        let diff = scan.diff(&entries, deletion)?;
+        Ok((scan, diff))
+    })
+    .await?;
+    ui.verbose(format!("{} files here, {} of them read; the others are known to the index", scan.len(), scan.read()));
+    Ok(Comparison { store, artifact, scan, diff })
+}
+
+/// Runs what reads the disk where it doesn't hold up the network.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ProjectError> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result.map_err(|error| project_error(&error)),
+        Err(error) => Err(Error::new("Bug", "reading the project broke off").because(&error)),
+    }
+}
+
+/// The project's error; its messages name the way out themselves.
+pub(crate) fn project_error(error: &ProjectError) -> Error {
+    match error {
+        ProjectError::Config(config) => Error::new("Config", config.to_string()),
+        other => Error::new("Project", other.to_string()).because(other),
+    }
+}
+
+/// The engine's error, with what it means for a project.
+fn artifact_error(cloud: &Cloud, error: &zipedit::Error) -> Error {
+    let told = cloud.explain_engine(error);
+    match told.error_type() {
+        "ArtifactNotFound" => told
+            .hint("check `artifact` in quickdeploy.toml, and the region")
+            .hint("the first artifact comes from your full build: zip it and `aws s3 cp` it there"),
+        "NotAZip" => {
+            told.hint("check `artifact` in quickdeploy.toml: is it the zip that the functions are deployed from?")
+        }
+        _ => told,
+    }
+}
+
+/// Tells what differs, `git status` style.
+pub(crate) fn tell(ui: &Ui, diff: &Diff) {
+    let lines = diff
+        .added
+        .iter()
+        .map(|change| format!("+ {}  {}", change.name, bytes(change.size)))
+        .chain(diff.modified.iter().map(|change| format!("~ {}  {}", change.name, bytes(change.size))))
+        .chain(diff.deleted.iter().map(|name| format!("- {name}")));
+    let limit = if ui.is_verbose() { usize::MAX } else { LISTED };
+    for line in lines.clone().take(limit) {
+        ui.detail(line);
+    }
+    let more = lines.count().saturating_sub(limit);
+    if more > 0 {
+        ui.detail(format!("… and {more} more (`-v` lists all)"));
+    }
+}
+
+/// `2 added, 1 modified (4.1 KiB)`; `no difference` when there is none.
+pub(crate) fn counts(diff: &Diff) -> String {
+    if diff.is_empty() {
+        return "no difference".to_owned();
+    }
+    let counts: Vec<String> =
+        [(diff.added.len(), "added"), (diff.modified.len(), "modified"), (diff.deleted.len(), "deleted")]
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+    let size = if diff.puts().next().is_some() { format!(" ({})", bytes(diff.put_bytes())) } else { String::new() };
+    format!("{}{size}", counts.join(", "))
+}
+
+/// Warns of changed manifests: a patch carries their text, not what they stand for.
+pub(crate) fn warn_of_manifests(ui: &Ui, diff: &Diff) {
+    for ManifestChange { path, kind } in &diff.manifests {
+        let (what, hint) = match kind {
+            ManifestKind::Dependencies | ManifestKind::LockFile => (
+                "what it installs is not in this patch",
+                "install and upload the whole artifact with your full build (`quickdeploy full` will, in a later release)",
+            ),
+            ManifestKind::Template => (
+                "what it declares is not deployed by a patch",
+                "deploy the stack as you usually do (`quickdeploy full` will, in a later release)",
+            ),
+        };
+        ui.warning(format!("`{path}` ({kind}) has changed: {what}"), &[hint.to_owned()]);
+    }
+}
+
+/// The artifact, in JSON.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ArtifactDocument {
+    pub(crate) url: String,
+    pub(crate) etag: String,
+    pub(crate) version_id: Option<String>,
+    /// In bytes.
+    pub(crate) size: u64,
+    pub(crate) entries: u64,
+}
+
+impl ArtifactDocument {
+    pub(crate) fn of(url: &ArtifactUrl, artifact: &S3Artifact) -> Self {
+        let object = artifact.object();
+        Self {
+            url: url.to_string(),
+            etag: object.etag().to_owned(),
+            version_id: object.version_id().map(str::to_owned),
+            size: object.size(),
+            entries: artifact.directory().len() as u64,
+        }
+    }
+}
+
+/// The difference, in JSON.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DiffDocument {
+    pub(crate) added: Vec<FileDocument>,
+    pub(crate) modified: Vec<FileDocument>,
+    pub(crate) deleted: Vec<String>,
+    pub(crate) unchanged: usize,
+    /// In the artifact, not here, and not for this project to delete.
+    pub(crate) only_in_artifact: usize,
+    /// Dependency manifests that differ.
+    pub(crate) manifests: Vec<String>,
+}
+
+/// One changed file.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FileDocument {
+    pub(crate) name: String,
+    /// In bytes.
+    pub(crate) size: u64,
+}
+
+impl DiffDocument {
+    /// Whether there is no difference.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.modified.is_empty() && self.deleted.is_empty()
+    }
+
+    pub(crate) fn of(diff: &Diff) -> Self {
+        let files = |changes: &[crate::project::Change]| {
+            changes.iter().map(|change| FileDocument { name: change.name.clone(), size: change.size }).collect()
+        };
+        Self {
+            added: files(&diff.added),
+            modified: files(&diff.modified),
+            deleted: diff.deleted.clone(),
+            unchanged: diff.unchanged,
+            only_in_artifact: diff.only_in_artifact.len(),
+            manifests: diff.manifests.iter().map(|manifest| manifest.path.clone()).collect(),
+        }
+    }
+}

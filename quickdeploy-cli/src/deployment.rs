@@ -1,0 +1,385 @@
+//! One deploy from beginning to end: compare, guard, patch, update, wait, verify, remember.
+//!
+//! What reads runs at once: the artifact's tail, the project's files, the functions and what guards them. Nothing is
+//! written until all of it has been found in order. From the patch on, everything is finished (see
+//! [`crate::interrupt`]), because the artifact and the functions belong together.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use zipedit::{Changes, Content, EntryName, Object as _, Options, Stop};
+
+use crate::aws::Cloud;
+use crate::compare::{self, ArtifactDocument, Comparison, DiffDocument, blocking};
+use crate::digest;
+use crate::error::{Error, Result};
+use crate::functions::{self, Function, Live, Staleness, staleness};
+use crate::interrupt::{Interrupts, nothing_changed};
+use crate::memory::{Deployed, Memory};
+use crate::project::{ArtifactUrl, Deletion, Diff, Functions, Project, Via};
+use crate::ui::{Ui, bytes, duration};
+use crate::update::{Outcome, Status, Target, update_all};
+use crate::via::{Done, Patched, Patcher, Way};
+
+/// What is to be deployed, where, and how.
+#[derive(Debug)]
+pub(crate) struct Deployment<'a> {
+    pub(crate) ui: &'a Ui,
+    pub(crate) cloud: &'a Cloud,
+    pub(crate) project: &'a Project,
+    pub(crate) artifact: ArtifactUrl,
+    pub(crate) functions: Functions,
+    pub(crate) via: Via,
+    /// The zipedit function's name.
+    pub(crate) zipedit: String,
+    pub(crate) deletion: Deletion,
+    pub(crate) dry_run: bool,
+    /// Update only these; empty: all.
+    pub(crate) only: Vec<String>,
+}
+
+/// What a deploy did: the JSON document.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Deploy {
+    pub(crate) command: &'static str,
+    /// Whether everything that was asked for is done.
+    pub(crate) ok: bool,
+    pub(crate) dry_run: bool,
+    /// As it is now.
+    pub(crate) artifact: ArtifactDocument,
+    pub(crate) changes: DiffDocument,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) patch: Option<PatchDocument>,
+    pub(crate) functions: Vec<Outcome>,
+    pub(crate) elapsed_ms: u64,
+}
+
+/// How the artifact was patched.
+#[derive(Debug, Serialize)]
+pub(crate) struct PatchDocument {
+    pub(crate) via: Way,
+    #[serde(flatten)]
+    pub(crate) report: Patched,
+}
+
+impl Deploy {
+    /// 0 done, 1 something failed.
+    pub(crate) fn exit_code(&self) -> u8 {
+        u8::from(!self.ok)
+    }
+}
+
+/// What was found out before anything is written.
+struct Found {
+    comparison: Comparison,
+    functions: Vec<Function>,
+}
+
+impl Deployment<'_> {
+    /// Carries it out.
+    ///
+    /// # Errors
+    ///
+    /// Everything that ends a deploy before the functions are updated. That single functions could not be updated is
+    /// in the answer.
+    pub(crate) async fn carry_out(&self, interrupts: &Interrupts) -> Result<Deploy> {
+        let start = Instant::now();
+        let memory = Memory::in_directory(self.project.settings().state_dir.as_deref());
+        let remembered = memory.recall(&self.artifact.to_string());
+
+        let found = tokio::select! {
+            found = self.find(&remembered) => found?,
+            () = interrupts.nth(1) => return Err(nothing_changed()),
+        };
+        let Found { mut comparison, functions } = found;
+        self.tell_comparison(&comparison, start.elapsed());
+        compare::warn_of_manifests(self.ui, &comparison.diff);
+
+        let mut document = Deploy {
+            command: "deploy",
+            ok: true,
+            dry_run: self.dry_run,
+            artifact: ArtifactDocument::of(&self.artifact, &comparison.artifact),
+            changes: DiffDocument::of(&comparison.diff),
+            patch: None,
+            functions: Vec::new(),
+            elapsed_ms: 0,
+        };
+
+        let mut target = self.target(&document.artifact);
+        target.sha256 = remembered.sha256_of(&document.artifact.etag, target.version_id.as_deref()).map(str::to_owned);
+        let patched = if comparison.diff.is_empty() {
+            None
+        } else if self.dry_run {
+            self.rehearse(&comparison).await?;
+            None
+        } else {
+            let done = self.patch(&mut comparison, interrupts).await?;
+            self.tell_patch(&done);
+            document.artifact.etag = done.patched.etag.clone();
+            document.artifact.version_id = done.patched.version_id.clone();
+            document.artifact.size = done.patched.size;
+            document.artifact.entries = done.patched.entries;
+            target = self.target(&document.artifact);
+            Some(done)
+        };
+        if !self.dry_run {
+            // The index learns from a run without changes, too.
+            let Comparison { mut scan, diff, .. } = comparison;
+            let recorded = blocking(move || scan.record_deployed(&diff)).await;
+            self.only_a_warning(recorded);
+        }
+        document.patch = patched.map(|done| PatchDocument { via: done.way, report: done.patched });
+
+        // With changes still to be patched in, every function will be stale.
+        let all_stale = self.dry_run && !document.changes.is_empty();
+        let sorted = self.sort(&functions, &mut target, &document.artifact.etag, all_stale).await?;
+        document.functions =
+            if self.dry_run { sorted.rehearsed() } else { self.update(sorted, &target, interrupts).await? };
+        document.ok = document.functions.iter().all(|outcome| outcome.status != Status::Failed);
+        document.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if !self.dry_run {
+            let sha256 = target.sha256.clone().or_else(|| live_sha256(&document.functions));
+            let names = document.functions.iter().map(|outcome| outcome.name.clone()).collect();
+            let deployed = Deployed::new(&document.artifact.etag, target.version_id.as_deref(), sha256, names);
+            self.only_a_warning(memory.store(&self.artifact.to_string(), deployed));
+        }
+        Ok(document)
+    }
+
+    /// Both sides of the comparison and the functions, at once; then the guards.
+    async fn find(&self, remembered: &Deployed) -> Result<Found> {
+        let _progress = self.ui.progress("Comparing");
+        let compared = compare::compare(self.ui, self.cloud, self.project, &self.artifact, self.deletion);
+        let guarded = async {
+            let mut found = functions::find(self.cloud, &self.functions, &remembered.functions).await?;
+            self.refuse_unknown(&found)?;
+            if let Some(note) = functions::guard(self.cloud, &found).await? {
+                self.ui.verbose(note);
+            }
+            // Those that weren't asked for are still read, so that the table can say that they are stale.
+            found.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(found)
+        };
+        let (comparison, functions) = tokio::try_join!(compared, guarded)?;
+        Ok(Found { comparison, functions })
+    }
+
+    /// `--function` restricts what the configuration finds; it doesn't add to it.
+    fn refuse_unknown(&self, found: &[Function]) -> Result<()> {
+        let unknown = self.only.iter().find(|name| !found.iter().any(|function| is_called(function, name)));
+        match unknown {
+            None => Ok(()),
+            Some(name) => {
+                let known: Vec<String> = found.iter().take(8).map(|function| format!("`{}`", function.name)).collect();
+                Err(Error::new(
+                    "FunctionNotFound",
+                    format!("`--function {name}`: it is not one that this project deploys"),
+                )
+                .hint(format!("the configuration finds {}", known.join(", "))))
+            }
+        }
+    }
+
+    /// What `--dry-run` can know of the patch: that the engine accepts it, and what it would move from here.
+    async fn rehearse(&self, comparison: &Comparison) -> Result<()> {
+        let changes = read_changes(&comparison.diff).await?;
+        let prepared = comparison
+            .artifact
+            .prepare(&comparison.store, &changes)
+            .map_err(|error| self.cloud.explain_engine(&error))?;
+        let (before, after) = (comparison.artifact.object().size(), prepared.plan().size());
+        self.ui.status("Would patch", format!("{}: {} → {}", self.artifact, bytes(before), bytes(after)));
+        Ok(())
+    }
+
+    /// Patches the artifact. An interrupt stops a direct patch before its commit; a function that was invoked can't
+    /// be stopped and is waited for.
+    async fn patch(&self, comparison: &mut Comparison, interrupts: &Interrupts) -> Result<Done> {
+        let progress = self.ui.progress("Patching");
+        let changes = read_changes(&comparison.diff).await?;
+        let patcher = Patcher { cloud: self.cloud, artifact: &self.artifact, via: self.via, function: &self.zipedit };
+        let stop = Stop::never();
+        let options = Options::new().stop(stop.clone());
+        if interrupts.so_far() > 0 {
+            return Err(nothing_changed());
+        }
+        let patching = patcher.patch(&comparison.store, comparison.artifact.clone(), &changes, &options);
+        tokio::pin!(patching);
+        let done = tokio::select! {
+            done = &mut patching => done,
+            () = interrupts.nth(1) => {
+                stop.now();
+                patching.await
+            }
+        };
+        drop(progress);
+        let done = done?;
+        if let Some(note) = &done.note {
+            self.ui.warning(note, &[]);
+        }
+        Ok(done)
+    }
+
+    /// Which functions run the artifact, and which don't.
+    async fn sort(&self, functions: &[Function], target: &mut Target, etag: &str, all_stale: bool) -> Result<Sorted> {
+        let sort = |target: &Target| {
+            let live = Live {
+                bucket: &target.bucket,
+                key: &target.key,
+                version_id: target.version_id.as_deref(),
+                size: target.size,
+                sha256: target.sha256.as_deref(),
+            };
+            let stale = |function: &Function| if all_stale { Staleness::Stale } else { staleness(function, &live) };
+            functions.iter().map(|function| (function.clone(), stale(function))).collect::<Vec<_>>()
+        };
+        let mut sorted = sort(target);
+        if sorted.iter().any(|(_, staleness)| *staleness == Staleness::Unsure) {
+            // Lengths are equal and nobody remembers the hash.
+            let progress = self.ui.progress("Hashing the artifact");
+            target.sha256 = Some(digest::sha256(self.cloud, target, etag).await?);
+            drop(progress);
+            self.ui.verbose("the artifact was read once to know its SHA-256; it is remembered from now on");
+            sorted = sort(target);
+        }
+        let mut stale = Vec::new();
+        let mut outcomes = Vec::new();
+        for (function, staleness) in sorted {
+            let wanted = self.only.is_empty() || self.only.iter().any(|name| is_called(&function, name));
+            match (staleness, wanted) {
+                (Staleness::Current, _) => outcomes.push(Outcome::untouched(&function, Status::Current)),
+                (_, true) => stale.push(function),
+                (_, false) => outcomes.push(Outcome::untouched(&function, Status::Stale)),
+            }
+        }
+        Ok(Sorted { stale, settled: outcomes })
+    }
+
+    async fn update(&self, sorted: Sorted, target: &Target, interrupts: &Interrupts) -> Result<Vec<Outcome>> {
+        let Sorted { stale, settled } = sorted;
+        let mut outcomes = settled;
+        if stale.is_empty() {
+            return Ok(outcomes);
+        }
+        let progress = self.ui.progress("Updating");
+        progress.of(stale.len());
+        let before = interrupts.so_far();
+        let updating = update_all(self.cloud, &stale, target, |outcome| {
+            progress.advance();
+            match &outcome.error {
+                None => self.ui.verbose(format!("`{}` is live", outcome.name)),
+                Some(error) => self.ui.verbose(error),
+            }
+        });
+        tokio::pin!(updating);
+        let told = async {
+            interrupts.nth(before.max(1)).await;
+            self.ui.warning(
+                "interrupted: the artifact is patched, so the functions are brought up to it first",
+                &["press Ctrl-C again to leave them stale; the next run picks them up".to_owned()],
+            );
+            interrupts.nth(before.max(1) + 1).await;
+        };
+        tokio::select! {
+            updated = &mut updating => outcomes.extend(updated),
+            () = told => {
+                return Err(Error::new("Interrupted", "interrupted while functions were updated: some may run the old code")
+                    .hint("run `quickdeploy` again: it brings the rest up to the artifact"));
+            }
+        }
+        outcomes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(outcomes)
+    }
+
+    fn target(&self, artifact: &ArtifactDocument) -> Target {
+        Target {
+            bucket: self.artifact.bucket.clone(),
+            key: self.artifact.key.clone(),
+            version_id: artifact.version_id.clone(),
+            size: artifact.size,
+            sha256: None,
+        }
+    }
+
+    /// What is only there to save time must not fail a deploy.
+    fn only_a_warning(&self, result: Result<()>) {
+        if let Err(error) = result {
+            self.ui.warning(&error, error.hints());
+        }
+    }
+
+    fn tell_comparison(&self, comparison: &Comparison, elapsed: Duration) {
+        let Comparison { artifact, diff, .. } = comparison;
+        let found = compare::counts(diff);
+        self.ui.status("Compared", format!("{}: {found} in {}", self.artifact, duration(elapsed)));
+        self.ui.verbose(format!(
+            "{} entries, {}, ETag {}",
+            artifact.directory().len(),
+            bytes(artifact.object().size()),
+            artifact.object().etag()
+        ));
+        compare::tell(self.ui, diff);
+    }
+
+    fn tell_patch(&self, done: &Done) {
+        let Patched { size, bytes_read, bytes_written, bytes_copied, requests, strategy, .. } = &done.patched;
+        let by = match done.way {
+            Way::Lambda => format!("by the function `{}`", self.zipedit),
+            Way::Direct => "from here".to_owned(),
+        };
+        self.ui.status("Patched", format!("{}, now {}", self.artifact, bytes(*size)));
+        self.ui.detail(format!("{by}: {strategy}, {requests} requests to S3"));
+        self.ui.detail(format!(
+            "{} read, {} written, {} copied inside S3",
+            bytes(*bytes_read),
+            bytes(*bytes_written),
+            bytes(*bytes_copied),
+        ));
+    }
+}
+
+/// Functions by what has to be done about them.
+struct Sorted {
+    stale: Vec<Function>,
+    /// Those that nothing is done about.
+    settled: Vec<Outcome>,
+}
+
+impl Sorted {
+    fn rehearsed(self) -> Vec<Outcome> {
+        let stale = self.stale.iter().map(|function| Outcome::untouched(function, Status::Stale));
+        let mut outcomes: Vec<Outcome> = self.settled.into_iter().chain(stale).collect();
+        outcomes.sort_by(|a, b| a.name.cmp(&b.name));
+        outcomes
+    }
+}
+
+/// By name or ARN.
+fn is_called(function: &Function, name: &str) -> bool {
+    function.name == name || function.arn == name
+}
+
+fn live_sha256(outcomes: &[Outcome]) -> Option<String> {
+    outcomes.iter().find(|outcome| outcome.status == Status::Live).map(|outcome| outcome.code_sha256.clone())
+}
+
+/// Reads the changed files and checks that they are still what was compared. They have no modes: a replaced entry keeps
+/// its own, a new one gets 0755, whichever way the patch takes.
+async fn read_changes(diff: &Diff) -> Result<Changes> {
+    let invalid = |error: zipedit::NameError| Error::new("InvalidEntryName", error.to_string());
+    let puts: Vec<_> = diff.puts().cloned().collect();
+    let contents = blocking(move || {
+        puts.iter().map(|put| Ok((put.name.clone(), Content::new(put.read()?)))).collect::<Result<Vec<_>, _>>()
+    })
+    .await?;
+    let mut changes = Changes::new();
+    for (name, content) in contents {
+        changes.put(EntryName::new(name).map_err(invalid)?, content);
+    }
+    for name in &diff.deleted {
+        changes.delete(EntryName::new(name.as_str()).map_err(invalid)?);
+    }
+    Ok(changes)
+}

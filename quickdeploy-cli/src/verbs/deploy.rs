@@ -1,0 +1,114 @@
+//! `quickdeploy deploy`: what changed goes live.
+
+use std::time::Duration;
+
+use crate::args::{self, Global, ViaArg};
+use crate::deployment::{Deploy, Deployment};
+use crate::error::Result;
+use crate::interrupt::Interrupts;
+use crate::project::{Deletion, Via};
+use crate::ui::{Align, Table, Ui, duration, short_sha};
+use crate::update::{Outcome, Status};
+use crate::via::DEFAULT_FUNCTION;
+
+pub(super) async fn run(ui: &Ui, global: &Global, args: args::Deploy) -> Result<u8> {
+    let interrupts = Interrupts::listen();
+    let project = super::find_project(global)?;
+    let settings = project.settings();
+    let artifact = super::artifact_of(settings)?;
+    let functions = settings.functions.clone().ok_or_else(|| {
+        super::missing(settings, "functions", "functions = [\"NAME\"], or functions = { stack = \"NAME\" }")
+    })?;
+    let cloud = super::connect(global, Some(settings)).await?;
+    let deployment = Deployment {
+        ui,
+        cloud: &cloud,
+        project: &project,
+        artifact,
+        functions,
+        via: args.via.map_or(settings.via, via),
+        zipedit: settings.zipedit.clone().unwrap_or_else(|| DEFAULT_FUNCTION.to_owned()),
+        deletion: if args.delete { Deletion::Everything } else { Deletion::Owned },
+        dry_run: args.dry_run,
+        only: args.functions,
+    };
+    let deploy = deployment.carry_out(&interrupts).await?;
+    show(ui, &deploy);
+    ui.document(&deploy)?;
+    Ok(deploy.exit_code())
+}
+
+fn via(arg: ViaArg) -> Via {
+    match arg {
+        ViaArg::Auto => Via::Auto,
+        ViaArg::Lambda => Via::Lambda,
+        ViaArg::Direct => Via::Direct,
+    }
+}
+
+/// The table, what failed, and one last line.
+pub(super) fn show(ui: &Ui, deploy: &Deploy) {
+    let failed: Vec<&Outcome> = with(deploy, Status::Failed).collect();
+    let stale = with(deploy, Status::Stale).count();
+    let live = with(deploy, Status::Live).count();
+    if live + failed.len() + stale > 0 {
+        ui.result(table(deploy).render(ui.width()));
+    }
+    for error in failed.iter().filter_map(|outcome| outcome.error.as_ref()) {
+        ui.error(error);
+    }
+    let took = duration(Duration::from_millis(deploy.elapsed_ms));
+    let total = deploy.functions.len();
+    if !failed.is_empty() {
+        ui.warning(
+            format!("{} of {total} functions do not run the artifact, after {took}", failed.len()),
+            &["run `quickdeploy` again: only those are updated".to_owned()],
+        );
+    } else if deploy.dry_run {
+        ui.status("Dry run", format!("nothing was changed; {stale} of {total} functions would be updated"));
+    } else if live == 0 && stale == 0 {
+        ui.status("Finished", format!("nothing to do: {} already live, in {took}", plural(total)));
+    } else if stale > 0 {
+        ui.status("Finished", format!("{live} live in {took}; {stale} left stale, as they were not asked for"));
+    } else {
+        ui.status("Finished", format!("{} live in {took}", plural(total)));
+    }
+}
+
+fn with(deploy: &Deploy, status: Status) -> impl Iterator<Item = &Outcome> {
+    deploy.functions.iter().filter(move |outcome| outcome.status == status)
+}
+
+fn plural(functions: usize) -> String {
+    if functions == 1 { "1 function".to_owned() } else { format!("{functions} functions") }
+}
+
+/// Functions, with what they ran before and run now.
+fn table(deploy: &Deploy) -> Table {
+    let mut table = Table::new([
+        ("FUNCTION", Align::Left),
+        ("STATUS", Align::Left),
+        ("CODE SHA-256", Align::Left),
+        ("TIME", Align::Right),
+    ]);
+    for outcome in &deploy.functions {
+        let (before, now) = (short_sha(&outcome.previous_code_sha256), short_sha(&outcome.code_sha256));
+        let code = if before == now { now.to_owned() } else { format!("{before} → {now}") };
+        let time = match outcome.elapsed_ms {
+            0 => String::new(),
+            ms => duration(Duration::from_millis(ms)),
+        };
+        table.row([outcome.name.clone(), word(outcome.status, deploy.dry_run).to_owned(), code, time]);
+    }
+    table
+}
+
+fn word(status: Status, dry_run: bool) -> &'static str {
+    match status {
+        Status::Live => "live",
+        Status::Current => "already live",
+        Status::Failed => "FAILED",
+        Status::Stale if dry_run => "would be updated",
+        Status::Stale => "stale",
+    }
+}

@@ -1,0 +1,61 @@
+//! One file per verb. A verb turns its flags into work and the work's result into what is seen.
+
+mod demo;
+mod deploy;
+mod diff;
+mod local;
+mod patch;
+mod zipedit_function;
+
+use crate::args::{Global, Verb};
+use crate::aws::{Cloud, Place};
+use crate::compare::project_error;
+use crate::error::{Error, Result};
+use crate::project::{ArtifactUrl, CONFIG_FILE, Project, Settings};
+use crate::ui::Ui;
+
+pub(crate) use zipedit_function::bootstrap;
+
+/// Carries the verb out and says which code to exit with.
+pub(crate) async fn run(ui: &Ui, global: &Global, verb: Verb) -> Result<u8> {
+    match verb {
+        Verb::Deploy(args) => deploy::run(ui, global, args).await,
+        Verb::Diff(args) => diff::run(ui, global, &args).await,
+        Verb::Patch(args) => patch::run(ui, global, &args).await,
+        Verb::Demo(args) => demo::run(ui, &args).await,
+        Verb::Local(args) => local::run(ui, &args).await,
+        // Has no runtime to share and nothing to say: see `main`.
+        Verb::Bootstrap => Err(Error::usage("`__bootstrap` is for the local cloud to start")),
+    }
+}
+
+/// The project around the current directory.
+fn find_project(global: &Global) -> Result<Project> {
+    let here = std::env::current_dir()
+        .map_err(|error| Error::new("File", "could not find out the current directory").because(&error))?;
+    if Settings::locate(&here).is_none() {
+        return Err(Error::new("NoConfig", format!("there is no {CONFIG_FILE} in {} or above it", here.display()))
+            .hint(format!("write one: artifact = \"s3://BUCKET/KEY\" and functions = [\"NAME\"] in {CONFIG_FILE}"))
+            .hint("`quickdeploy demo .` shows this directory being deployed with no account and no configuration"));
+    }
+    Project::find(&here, global.env.as_deref()).map_err(|error| project_error(&error))
+}
+
+/// AWS, by the flags and then by the project's settings.
+async fn connect(global: &Global, settings: Option<&Settings>) -> Result<Cloud> {
+    let file = settings.map_or_else(Place::default, |settings| Place {
+        profile: settings.profile.clone(),
+        region: settings.region.clone(),
+        endpoint_url: settings.endpoint_url.clone(),
+    });
+    Cloud::connect(Place::of_flags(global).or(file)).await
+}
+
+fn artifact_of(settings: &Settings) -> Result<ArtifactUrl> {
+    settings.artifact.clone().ok_or_else(|| missing(settings, "artifact", "artifact = \"s3://BUCKET/KEY\""))
+}
+
+fn missing(settings: &Settings, key: &str, line: &str) -> Error {
+    let file = settings.file.as_deref().map_or_else(|| CONFIG_FILE.to_owned(), |file| file.display().to_string());
+    Error::new("Config", format!("{file} does not set `{key}`")).hint(format!("add a line like {line}"))
+}

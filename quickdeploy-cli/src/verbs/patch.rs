@@ -1,0 +1,180 @@
+//! `quickdeploy patch`: one edit of one artifact, with no configuration.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+use serde::Serialize;
+use zipedit::{Changes, Content, EntryName, FileStore, NameError, Options, Report, S3Store, Stop, Store};
+
+use crate::args::{self, Global, Mode};
+use crate::aws::engine_error;
+use crate::error::{Error, Result};
+use crate::interrupt::Interrupts;
+use crate::project::ArtifactUrl;
+use crate::ui::{Ui, bytes, percent};
+
+/// The JSON document: the engine's report.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    command: &'static str,
+    artifact: &'a str,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Patch) -> Result<u8> {
+    let interrupts = Interrupts::listen();
+    let changes = changes(args)?;
+    if changes.is_empty() {
+        return Err(Error::usage("there is nothing to change")
+            .hint("give `--put NAME=FILE`, `--delete NAME` or `--overlay ZIP`"));
+    }
+    let stop = Stop::never();
+    let mut options = Options::new().stop(stop.clone());
+    if let Some(etag) = &args.if_match {
+        options = options.if_match(etag);
+    }
+    if args.dry_run {
+        options = options.dry_run();
+    }
+    let edit = Edit { ui, interrupts, stop, changes, options };
+    let report = if args.artifact.starts_with("s3://") {
+        let url: ArtifactUrl = args.artifact.parse().map_err(Error::usage)?;
+        let cloud = super::connect(global, None).await?;
+        let edited = edit.carry_out(&S3Store::new(cloud.s3.clone(), url.bucket, url.key)).await;
+        edited.map_err(|error| cloud.explain_engine(&error))?
+    } else {
+        let edited = edit.carry_out(&FileStore::new(Path::new(&args.artifact))).await;
+        edited.map_err(|error| engine_error(&error))?
+    };
+    tell(ui, &args.artifact, &report);
+    ui.document(&Document { command: "patch", artifact: &args.artifact, report: &report })?;
+    Ok(0)
+}
+
+struct Edit<'a> {
+    ui: &'a Ui,
+    interrupts: Interrupts,
+    stop: Stop,
+    changes: Changes,
+    options: Options,
+}
+
+impl Edit<'_> {
+    /// An interrupt before the commit discards what was uploaded, and waits for that.
+    async fn carry_out(&self, store: &impl Store) -> Result<Report, zipedit::Error> {
+        let _progress = self.ui.progress("Patching");
+        let editing = zipedit::edit(store, &self.changes, &self.options);
+        tokio::pin!(editing);
+        tokio::select! {
+            report = &mut editing => report,
+            () = self.interrupts.nth(1) => {
+                self.stop.now();
+                editing.await
+            }
+        }
+    }
+}
+
+fn changes(args: &args::Patch) -> Result<Changes> {
+    let mut modes: BTreeMap<&str, u16> = BTreeMap::new();
+    for Mode { name, mode } in &args.modes {
+        modes.insert(name, *mode);
+    }
+    let mut changes = Changes::new();
+    if let Some(overlay) = &args.overlay {
+        read_overlay(overlay, &mut modes, &mut changes)?;
+    }
+    for put in &args.puts {
+        let content = with_mode(Content::new(read_file(&put.file)?), modes.remove(put.name.as_str()));
+        changes.put(name(&put.name)?, content);
+    }
+    for deleted in &args.deletes {
+        if args.puts.iter().any(|put| put.name == *deleted) {
+            return Err(Error::usage(format!("`{deleted}` can't be both put and deleted")));
+        }
+        changes.delete(name(deleted)?);
+    }
+    match modes.into_keys().next() {
+        None => Ok(changes),
+        Some(unused) => Err(Error::usage(format!("`--mode {unused}=…` needs a `--put {unused}=FILE`"))
+            .hint("a mode is set together with a content")),
+    }
+}
+
+/// `-` is standard input.
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    if path != Path::new("-") {
+        return std::fs::read(path).map_err(|error| Error::file("read", path, &error));
+    }
+    let mut content = Vec::new();
+    std::io::stdin()
+        .read_to_end(&mut content)
+        .map_err(|error| Error::new("File", "could not read standard input").because(&error))?;
+    Ok(content)
+}
+
+/// Every file of a zip. Its permissions count where it was made on Unix; other archives have none.
+fn read_overlay(path: &Path, modes: &mut BTreeMap<&str, u16>, changes: &mut Changes) -> Result<()> {
+    let broken = |error: zip::result::ZipError| {
+        Error::new("Overlay", format!("`{}` can't be read as a zip archive", path.display())).because(&error)
+    };
+    let file = std::fs::File::open(path).map_err(|error| Error::file("open", path, &error))?;
+    let mut archive = zip::ZipArchive::new(file).map_err(broken)?;
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).map_err(broken)?;
+        if entry.is_dir() {
+            continue;
+        }
+        let entry_name = entry.name().map_err(broken)?.into_owned();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).map_err(|error| Error::file("unpack", path, &error))?;
+        let mode = modes.remove(entry_name.as_str());
+        let own = entry.unix_mode().and_then(|mode| u16::try_from(mode & 0o7777).ok()).filter(|mode| *mode != 0);
+        changes.put(name(&entry_name)?, with_mode(Content::new(content), mode.or(own)));
+    }
+    Ok(())
+}
+
+fn with_mode(content: Content, mode: Option<u16>) -> Content {
+    match mode {
+        Some(mode) => content.with_mode(mode.into()),
+        None => content,
+    }
+}
+
+fn name(text: &str) -> Result<EntryName> {
+    EntryName::new(text).map_err(|error: NameError| {
+        Error::new("InvalidEntryName", error.to_string())
+            .hint("names in a zip are relative, with `/` between their parts")
+    })
+}
+
+fn tell(ui: &Ui, artifact: &str, report: &Report) {
+    let counts = [
+        (report.added, "added"),
+        (report.modified - report.identical, "modified"),
+        (report.deleted, "deleted"),
+        (report.identical, "identical"),
+        (report.missing, "not there to delete"),
+    ];
+    let counts: Vec<String> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let verb = if report.dry_run { "Would patch" } else { "Patched" };
+    ui.status(verb, format!("{artifact}: {}; {}", counts.join(", "), bytes(report.size)));
+    let moved = report.traffic.bytes_read + report.traffic.bytes_written;
+    ui.detail(format!(
+        "{} read and written ({} of the artifact), {} copied in the store ({})",
+        bytes(moved),
+        percent(moved, report.size),
+        bytes(report.traffic.bytes_copied),
+        report.strategy.as_str(),
+    ));
+    ui.verbose(format!(
+        "ETag {}{}",
+        report.etag,
+        report.version_id.as_ref().map(|id| format!(", version {id}")).unwrap_or_default()
+    ));
+}

@@ -1,0 +1,436 @@
+//! Patching the artifact: directly from here, or by the zipedit function next to it.
+//!
+//! Both carry out the same change set with the same engine and answer with the same figures. What differs is whose
+//! link the bytes cross: a direct patch sends the new bytes and fetches kept runs that are too short for S3 to copy; an
+//! invocation sends the new contents only, and pays for starting the function. [`choose`] weighs the two.
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Write};
+use std::time::Duration;
+
+use aws_sdk_lambda::operation::invoke::InvokeError;
+use aws_sdk_lambda::primitives::Blob;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use zipedit::{Artifact, Change, Changes, MAX_OVERLAY, Options, Report, S3Store, Store};
+
+use crate::aws::Cloud;
+use crate::error::{Error, Result};
+use crate::project::{ArtifactUrl, Via};
+use crate::rate::Quota;
+use crate::retry::retried;
+use crate::ui::bytes;
+
+/// The zipedit function's name, when the configuration gives none.
+pub(crate) const DEFAULT_FUNCTION: &str = "zipedit";
+
+/// Events above this go as a staged zip. Lambda takes 6 MiB; a little is left for what gateways may add.
+const LARGEST_EVENT: usize = 6_000_000;
+
+/// What `auto` assumes of the link, since measuring it would cost more than a wrong guess: a developer's at home.
+mod link {
+    use std::time::Duration;
+
+    /// Bytes per second towards AWS: 10 Mbit/s.
+    pub(super) const UP: f64 = 1_250_000.0;
+    /// Bytes per second from AWS: 50 Mbit/s.
+    pub(super) const DOWN: f64 = 6_250_000.0;
+    /// There and back.
+    pub(super) const ROUND_TRIP: Duration = Duration::from_millis(40);
+    /// What an invocation takes besides the payload: sometimes a cold start, and S3 as seen from the function.
+    pub(super) const INVOCATION: Duration = Duration::from_millis(350);
+}
+
+/// An artifact in S3, as it was read.
+pub(crate) type S3Artifact = Artifact<<S3Store as Store>::Object>;
+
+/// One of the two ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Way {
+    Lambda,
+    Direct,
+}
+
+/// What decides between the ways, in bytes over this machine's link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Weights {
+    /// What a direct patch would fetch.
+    pub(crate) direct_down: u64,
+    /// What a direct patch would upload.
+    pub(crate) direct_up: u64,
+    /// The event of an invocation.
+    pub(crate) event: u64,
+}
+
+impl Weights {
+    /// Create, parts, Complete.
+    fn direct(&self) -> Duration {
+        3 * link::ROUND_TRIP + seconds(self.direct_down, link::DOWN) + seconds(self.direct_up, link::UP)
+    }
+
+    fn lambda(&self) -> Duration {
+        link::ROUND_TRIP + link::INVOCATION + seconds(self.event, link::UP)
+    }
+}
+
+fn seconds(bytes: u64, per_second: f64) -> Duration {
+    Duration::from_secs_f64(bytes as f64 / per_second)
+}
+
+/// The way that `auto` takes.
+pub(crate) fn choose(weights: &Weights) -> Way {
+    if weights.direct() <= weights.lambda() { Way::Direct } else { Way::Lambda }
+}
+
+/// What a patch did, whichever way it took: the report of the engine, the answer of the function.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Patched {
+    #[serde(default)]
+    pub(crate) added: u64,
+    #[serde(default)]
+    pub(crate) modified: u64,
+    #[serde(default)]
+    pub(crate) deleted: u64,
+    #[serde(default)]
+    pub(crate) identical: u64,
+    #[serde(default)]
+    pub(crate) missing: u64,
+    pub(crate) etag: String,
+    pub(crate) version_id: Option<String>,
+    pub(crate) size: u64,
+    #[serde(default)]
+    pub(crate) entries: u64,
+    #[serde(default)]
+    pub(crate) strategy: String,
+    #[serde(default)]
+    pub(crate) bytes_read: u64,
+    #[serde(default)]
+    pub(crate) bytes_written: u64,
+    #[serde(default)]
+    pub(crate) bytes_copied: u64,
+    #[serde(default)]
+    pub(crate) requests: u64,
+    #[serde(default)]
+    pub(crate) round_trips: u64,
+    /// Inside the function; unknown of a direct patch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) elapsed_ms: Option<u64>,
+}
+
+impl From<Report> for Patched {
+    fn from(report: Report) -> Self {
+        Self {
+            added: report.added,
+            modified: report.modified,
+            deleted: report.deleted,
+            identical: report.identical,
+            missing: report.missing,
+            etag: report.etag,
+            version_id: report.version_id,
+            size: report.size,
+            entries: report.entries,
+            strategy: report.strategy.as_str().to_owned(),
+            bytes_read: report.traffic.bytes_read,
+            bytes_written: report.traffic.bytes_written,
+            bytes_copied: report.traffic.bytes_copied,
+            requests: report.traffic.requests,
+            round_trips: report.traffic.round_trips,
+            elapsed_ms: None,
+        }
+    }
+}
+
+/// How to patch.
+#[derive(Clone, Debug)]
+pub(crate) struct Patcher<'a> {
+    pub(crate) cloud: &'a Cloud,
+    pub(crate) artifact: &'a ArtifactUrl,
+    pub(crate) via: Via,
+    /// The zipedit function's name.
+    pub(crate) function: &'a str,
+}
+
+/// What was done, and how it came to be done this way.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) way: Way,
+    pub(crate) patched: Patched,
+    /// Why it was not the way that was planned.
+    pub(crate) note: Option<String>,
+}
+
+impl Patcher<'_> {
+    /// Carries `changes` out. `artifact` is what was read of it.
+    pub(crate) async fn patch(
+        &self,
+        store: &S3Store,
+        artifact: S3Artifact,
+        changes: &Changes,
+        options: &Options,
+    ) -> Result<Done> {
+        let way = match self.via {
+            Via::Lambda => Way::Lambda,
+            Via::Direct => Way::Direct,
+            Via::Auto => choose(&self.weights(store, &artifact, changes)?),
+        };
+        let direct = async |artifact| {
+            let edited = zipedit::edit_from(store, Some(artifact), changes, options).await;
+            edited.map(|(report, _)| Patched::from(report)).map_err(|error| self.cloud.explain_engine(&error))
+        };
+        if way == Way::Direct {
+            return Ok(Done { way, patched: direct(artifact).await?, note: None });
+        }
+        match self.invoke(changes).await {
+            Ok(patched) => Ok(Done { way, patched, note: None }),
+            Err(error) if self.via == Via::Auto && unavailable(&error) => {
+                let note =
+                    format!("patching directly, because the function `{}` can't be used: {error}", self.function);
+                Ok(Done { way: Way::Direct, patched: direct(artifact).await?, note: Some(note) })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn weights(&self, store: &S3Store, artifact: &S3Artifact, changes: &Changes) -> Result<Weights> {
+        let prepared = artifact.prepare(store, changes).map_err(|error| self.cloud.explain_engine(&error))?;
+        let cost = prepared.cost();
+        Ok(Weights { direct_down: cost.read, direct_up: cost.written, event: event_estimate(changes) })
+    }
+
+    /// Invokes the zipedit function, with the change set in the event or, above its limit, staged in S3.
+    async fn invoke(&self, changes: &Changes) -> Result<Patched> {
+        let event = event(self.artifact, changes);
+        if event.len() <= LARGEST_EVENT {
+            return self.send(event).await;
+        }
+        let staged = self.stage(changes).await?;
+        let sent = self.send(overlay_event(self.artifact, &staged.key, changes)).await;
+        let removed = self.unstage(&staged).await;
+        let patched = sent?;
+        removed.map(|()| patched)
+    }
+
+    async fn send(&self, event: Vec<u8>) -> Result<Patched> {
+        let what = format!("could not invoke the function `{}`", self.function);
+        let payload = Blob::new(event);
+        // Invocations have a quota of their own, far above what one deploy needs.
+        let free = Quota::per_second(10);
+        let answer =
+            retried(&free, || self.cloud.lambda.invoke().function_name(self.function).payload(payload.clone()).send())
+                .await
+                .map_err(|error| {
+                    if error.as_service_error().is_some_and(InvokeError::is_resource_not_found_exception) {
+                        Error::new(
+                    "ZipeditNotFound",
+                    format!("there is no function `{}` in {} to patch with", self.function, self.cloud.region),
+                )
+                .hint("deploy it with the `template.yaml` of this program, or patch from here with `--via direct`")
+                    } else {
+                        self.cloud.explain(&what, &error)
+                    }
+                })?;
+        let payload = answer.payload().map(Blob::as_ref).unwrap_or_default();
+        if let Some(kind) = answer.function_error() {
+            return Err(self.function_error(kind, payload));
+        }
+        serde_json::from_slice(payload).map_err(|error| {
+            Error::new(
+                "ZipeditAnswer",
+                format!("the function `{}` gave an answer that is not understood", self.function),
+            )
+            .because(&error)
+            .hint("is it the zipedit function, and of the same version as this program?")
+        })
+    }
+
+    /// An error that the function threw. The artifact is then untouched.
+    fn function_error(&self, kind: &str, payload: &[u8]) -> Error {
+        #[derive(Default, Deserialize)]
+        #[serde(rename_all = "camelCase", default)]
+        struct Thrown {
+            error_type: Option<String>,
+            error_message: Option<String>,
+        }
+        let thrown: Thrown = serde_json::from_slice(payload).unwrap_or_default();
+        let error_type = thrown.error_type.unwrap_or_else(|| kind.to_owned());
+        let message = thrown.error_message.unwrap_or_else(|| String::from_utf8_lossy(payload).into_owned());
+        let error =
+            Error::new(error_type.as_str(), message).cause(format!("reported by the function `{}`", self.function));
+        match error_type.as_str() {
+            "AccessDenied" => error.hint("its role has to allow this; or patch with your own rights: `--via direct`"),
+            "Timeout" | "Sandbox.Timedout" => error.hint("give it a longer timeout or more memory"),
+            _ => error,
+        }
+    }
+
+    async fn stage(&self, changes: &Changes) -> Result<Staged> {
+        let key = format!("{}.changes-{:016x}.zip", self.artifact.key, fastrand::u64(..));
+        let zip = overlay_zip(changes)?;
+        if zip.len() as u64 > MAX_OVERLAY {
+            return Err(Error::new(
+                "OverlayTooLarge",
+                format!(
+                    "the changes have {} zipped, and the function takes {} at once",
+                    bytes(zip.len() as u64),
+                    bytes(MAX_OVERLAY)
+                ),
+            )
+            .hint("patch from here with `--via direct`"));
+        }
+        let put =
+            self.cloud.s3.put_object().bucket(&self.artifact.bucket).key(&key).body(zip.into()).send().await.map_err(
+                |error| {
+                    self.cloud
+                        .explain(&format!("could not stage the changes at s3://{}/{key}", self.artifact.bucket), &error)
+                },
+            )?;
+        Ok(Staged { key, version_id: put.version_id })
+    }
+
+    async fn unstage(&self, staged: &Staged) -> Result<()> {
+        let delete = || self.cloud.s3.delete_object().bucket(&self.artifact.bucket).key(&staged.key);
+        if staged.version_id.is_some() && delete().set_version_id(staged.version_id.clone()).send().await.is_ok() {
+            return Ok(());
+        }
+        delete().send().await.map(drop).map_err(|error| {
+            self.cloud.explain(&format!("could not delete s3://{}/{}", self.artifact.bucket, staged.key), &error)
+        })
+    }
+}
+
+struct Staged {
+    key: String,
+    version_id: Option<String>,
+}
+
+/// Whether a direct patch may succeed where the function could not even begin.
+fn unavailable(error: &Error) -> bool {
+    matches!(error.error_type(), "ZipeditNotFound" | "AccessDenied" | "OverlayTooLarge")
+}
+
+fn event(artifact: &ArtifactUrl, changes: &Changes) -> Vec<u8> {
+    let changes: BTreeMap<&str, Value> = changes.iter().map(|(name, change)| (name.as_str(), value(change))).collect();
+    json!({ "src": artifact.to_string(), "changes": changes }).to_string().into_bytes()
+}
+
+/// Deletes travel in the event even when the puts are staged.
+fn overlay_event(artifact: &ArtifactUrl, overlay: &str, changes: &Changes) -> Vec<u8> {
+    let deletes: BTreeMap<&str, Value> = changes
+        .iter()
+        .filter(|(_, change)| matches!(change, Change::Delete))
+        .map(|(name, _)| (name.as_str(), Value::Null))
+        .collect();
+    let overlay = format!("s3://{}/{overlay}", artifact.bucket);
+    json!({ "src": artifact.to_string(), "changes": deletes, "overlay": overlay }).to_string().into_bytes()
+}
+
+fn value(change: &Change) -> Value {
+    let content = match change {
+        Change::Delete => return Value::Null,
+        Change::Put(content) => content,
+    };
+    let plain = content.plain();
+    let mode = content.mode().map(|mode| format!("{mode:04o}"));
+    match (std::str::from_utf8(&plain), mode) {
+        (Ok(text), None) => json!(text),
+        (Ok(text), Some(mode)) => json!({ "text": text, "mode": mode }),
+        (Err(_), None) => json!({ "base64": BASE64.encode(&plain) }),
+        (Err(_), Some(mode)) => json!({ "base64": BASE64.encode(&plain), "mode": mode }),
+    }
+}
+
+/// About how long the event is, or the zip that is staged in its place.
+fn event_estimate(changes: &Changes) -> u64 {
+    let plain: u64 = changes.iter().map(|(name, change)| name.as_str().len() as u64 + 8 + put_size(change)).sum();
+    if plain <= LARGEST_EVENT as u64 { plain } else { plain / 2 }
+}
+
+fn put_size(change: &Change) -> u64 {
+    match change {
+        Change::Put(content) => content.size(),
+        Change::Delete => 0,
+    }
+}
+
+/// The puts as a zip. The function takes no modes from it: a replaced entry keeps its own.
+fn overlay_zip(changes: &Changes) -> Result<Vec<u8>> {
+    let failed = |error: &dyn std::fmt::Display| Error::new("Overlay", format!("could not zip the changes: {error}"));
+    let options = zip::write::SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Deflated)
+        .last_modified_time(zip::DateTime::default());
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, change) in changes.iter() {
+        let Change::Put(content) = change else { continue };
+        zip.start_file(name.as_str(), options).map_err(|error| failed(&error))?;
+        zip.write_all(&content.plain()).map_err(|error| failed(&error))?;
+    }
+    Ok(zip.finish().map_err(|error| failed(&error))?.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zipedit::{Content, EntryName};
+
+    const KIB: u64 = 1024;
+    const MIB: u64 = 1024 * KIB;
+
+    fn changes(puts: &[(&str, &[u8])]) -> Changes {
+        let mut changes = Changes::new();
+        for (name, content) in puts {
+            changes.put(EntryName::new(*name).unwrap(), Content::new(content.to_vec()));
+        }
+        changes
+    }
+
+    #[test]
+    fn a_small_edit_is_patched_directly() {
+        let weights = Weights { direct_down: 0, direct_up: 60 * KIB, event: 4 * KIB };
+        assert_eq!(choose(&weights), Way::Direct);
+    }
+
+    #[test]
+    fn kept_runs_that_would_have_to_cross_the_uplink_again_are_left_to_the_function() {
+        let weights = Weights { direct_down: 4 * MIB, direct_up: 4 * MIB, event: 4 * KIB };
+        assert_eq!(choose(&weights), Way::Lambda);
+    }
+
+    #[test]
+    fn large_new_contents_cross_the_link_once_either_way() {
+        let weights = Weights { direct_down: 0, direct_up: 20 * MIB, event: 21 * MIB };
+        assert_eq!(choose(&weights), Way::Direct);
+    }
+
+    #[test]
+    fn the_event_is_the_original_ones_shape_for_plain_text() {
+        let url: ArtifactUrl = "s3://bkt/k.zip".parse().unwrap();
+        let mut changes = changes(&[("a.js", b"x"), ("logo.png", &[0x89, 0xff])]);
+        changes.delete(EntryName::new("old.js").unwrap());
+        changes.put(EntryName::new("run.sh").unwrap(), Content::new(&b"#!"[..]).with_mode(0o644));
+        let event: Value = serde_json::from_slice(&event(&url, &changes)).unwrap();
+        assert_eq!(
+            event,
+            json!({ "src": "s3://bkt/k.zip", "changes": {
+                "a.js": "x", "logo.png": { "base64": "if8=" }, "old.js": null, "run.sh": { "text": "#!", "mode": "0644" },
+            }})
+        );
+    }
+
+    #[test]
+    fn an_overlay_holds_the_puts_and_the_event_the_deletes() {
+        let url: ArtifactUrl = "s3://bkt/k.zip".parse().unwrap();
+        let mut changes = changes(&[("a.js", b"x")]);
+        changes.delete(EntryName::new("old.js").unwrap());
+        let event: Value = serde_json::from_slice(&overlay_event(&url, "k.zip.changes-1.zip", &changes)).unwrap();
+        assert_eq!(
+            event,
+            json!({ "src": "s3://bkt/k.zip", "changes": { "old.js": null }, "overlay": "s3://bkt/k.zip.changes-1.zip" })
+        );
+        let zip = zip::ZipArchive::new(Cursor::new(overlay_zip(&changes).unwrap())).unwrap();
+        assert_eq!(zip.file_names().collect::<Result<Vec<_>, _>>().unwrap(), ["a.js"]);
+    }
+}

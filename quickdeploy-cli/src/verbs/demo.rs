@@ -1,0 +1,491 @@
+//! `quickdeploy demo`: all of it on this machine, from a project's directory to functions that answer with an edit.
+//!
+//! The cloud is local and the project is a copy; everything between them is the real thing: the SDK clients over HTTP,
+//! the deploy that `quickdeploy` does, and the zipedit function as a process that speaks the Lambda Runtime API.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use local_cloud::{LocalCloud, Record, Service};
+use owo_colors::OwoColorize;
+use serde::Serialize;
+
+use super::local::start_error;
+use super::{deploy, zipedit_function};
+use crate::args;
+use crate::aws::Cloud;
+use crate::compare::{blocking, project_error};
+use crate::demo::{Answer, Example, Handler, Stage, copy_project, find_handlers, write_example};
+use crate::deployment::{Deploy, Deployment};
+use crate::error::{Error, Result};
+use crate::interrupt::{Interrupts, nothing_changed};
+use crate::project::{ArtifactUrl, CONFIG_FILE, Deletion, Functions, Project, STATE_DIR, Via};
+use crate::ui::{Align, Table, Ui, bytes, count, duration, percent};
+use crate::via::DEFAULT_FUNCTION;
+
+const REGION: &str = "us-east-1";
+const FUNCTIONS: usize = 4;
+/// What is added to a project that has no handler to edit.
+const NOTE_FILE: &str = "quickdeploy-demo.txt";
+
+/// The JSON document.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    command: &'static str,
+    ok: bool,
+    edited: String,
+    functions: Vec<FunctionDocument>,
+    traffic: Traffic,
+    deploy: Deploy,
+}
+
+/// One function, before and after the edit.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FunctionDocument {
+    name: String,
+    handler: Option<String>,
+    answer_before: Option<String>,
+    answer_after: Option<String>,
+}
+
+pub(super) async fn run(ui: &Ui, args: &args::Demo) -> Result<u8> {
+    let interrupts = Interrupts::listen();
+    let builtin = zipedit_function::function(args.bootstrap.as_deref())?;
+    let server = LocalCloud::builder().function(builtin).start().await.map_err(|error| start_error(&error))?;
+    let told = tokio::select! {
+        told = tell(ui, args, &server, &interrupts) => told,
+        () = interrupts.nth(1) => Err(nothing_changed()),
+    };
+    // Function processes end here, whatever happened.
+    server.shutdown().await;
+    told
+}
+
+async fn tell(ui: &Ui, args: &args::Demo, server: &LocalCloud, interrupts: &Interrupts) -> Result<u8> {
+    let start = Instant::now();
+    let cloud = Cloud::local(&server.endpoint(), REGION);
+    ui.status("Started", format!("S3 and Lambda on {}", server.endpoint()));
+    ui.detail("for this demo only; no AWS account is used");
+
+    let copy = Copy::of(ui, args.dir.as_deref())?;
+    let project = copy.project()?;
+    let cast = Cast::of(&project, copy.is_example).await?;
+
+    let artifact = ArtifactUrl { bucket: "quickdeploy-demo".to_owned(), key: "artifact.zip".to_owned() };
+    let stage = Stage { cloud: &cloud, artifact: &artifact };
+    package(ui, &project, &stage).await?;
+    cast.create(ui, &stage).await?;
+    let before = cast.call(ui, &stage).await?;
+    show_answers(ui, &cast, &before, None);
+
+    let edit = Edit::make(&copy, &cast)?;
+    edit.show(ui);
+
+    server.clear_requests();
+    ui.result("");
+    ui.result(format!("{} quickdeploy", "$".dimmed()));
+    let deployment = Deployment {
+        ui,
+        cloud: &cloud,
+        project: &project,
+        artifact: artifact.clone(),
+        functions: Functions::Names(cast.roles.iter().map(|role| role.name.clone()).collect()),
+        via: Via::Lambda,
+        zipedit: DEFAULT_FUNCTION.to_owned(),
+        deletion: Deletion::Owned,
+        dry_run: false,
+        only: Vec::new(),
+    };
+    let deploy = deployment.carry_out(interrupts).await?;
+    let traffic = Traffic::of(&server.requests());
+    deploy::show(ui, &deploy);
+
+    let after = cast.call(ui, &stage).await?;
+    ui.result("");
+    show_answers(ui, &cast, &after, Some(&edit.mark));
+    traffic.show(ui, &deploy);
+    let ok = deploy.exit_code() == 0;
+    if ok {
+        farewell(ui, args.dir.as_deref(), start.elapsed());
+    }
+    ui.document(&Document {
+        command: "demo",
+        ok,
+        edited: edit.file.clone(),
+        functions: cast.documents(&before, &after),
+        traffic,
+        deploy,
+    })?;
+    Ok(u8::from(!ok))
+}
+
+/// The project that is edited: a copy of the user's, or the example.
+struct Copy {
+    directory: tempfile::TempDir,
+    state: tempfile::TempDir,
+    is_example: bool,
+}
+
+impl Copy {
+    fn of(ui: &Ui, from: Option<&Path>) -> Result<Self> {
+        let temporary = || {
+            tempfile::Builder::new()
+                .prefix("quickdeploy-demo-")
+                .tempdir()
+                .map_err(|error| Error::file("create a directory in", &std::env::temp_dir(), &error))
+        };
+        let copy = Self { directory: temporary()?, state: temporary()?, is_example: from.is_none() };
+        match from {
+            Some(from) if !from.is_dir() => {
+                return Err(Error::usage(format!("there is no directory `{}`", from.display())));
+            }
+            Some(from) => {
+                let progress = ui.progress("Copying");
+                copy_project(from, copy.directory.path())?;
+                drop(progress);
+                ui.status("Copied", format!("{} to a temporary directory;", from.display()));
+                ui.detail("the original is not touched");
+            }
+            None => {
+                write_example(copy.directory.path())?;
+                ui.status("Wrote", "the example: a Node.js project with two handlers that share a file,");
+                ui.detail(format!("and {} that stand in for its dependencies", bytes(Example::STAND_IN)));
+            }
+        }
+        Ok(copy)
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// With the user's mapping and excludes, where there is a configuration.
+    fn project(&self) -> Result<Project> {
+        let file = self.path().join(CONFIG_FILE);
+        let project = if file.is_file() {
+            Project::load(&file, None)
+        } else {
+            Project::of_directory(self.path(), Some(&self.state.path().join(STATE_DIR)))
+        };
+        let project = project.map_err(|error| project_error(&error))?;
+        let root = &project.settings().root;
+        let inside = self.path().canonicalize().is_ok_and(|path| root.starts_with(path));
+        if inside {
+            return Ok(project);
+        }
+        Err(Error::new(
+            "Config",
+            format!("the project's root, {}, is outside the directory that was copied", root.display()),
+        )
+        .hint("give the root itself: `quickdeploy demo ROOT`"))
+    }
+}
+
+/// A function to be, and its handler, if it can be called.
+struct Role {
+    name: String,
+    handler: Option<Handler>,
+}
+
+/// The functions of the demo.
+struct Cast {
+    roles: Vec<Role>,
+    is_example: bool,
+}
+
+impl Cast {
+    /// Four functions from the project's handlers, again from the first when there are fewer.
+    async fn of(project: &Project, is_example: bool) -> Result<Self> {
+        let scanned = {
+            let project = project.clone();
+            blocking(move || project.scan("demo")?.diff(&[], Deletion::Owned)).await?
+        };
+        let handlers = find_handlers(scanned.added.iter().map(|file| (file.name.as_str(), file.path.as_path())));
+        let names = handlers.iter().map(Handler::function_name);
+        let roles = if handlers.is_empty() {
+            (1..=FUNCTIONS).map(|number| Role { name: format!("function-{number}"), handler: None }).collect()
+        } else {
+            let names: Vec<String> = names.collect();
+            (0..FUNCTIONS).map(|place| role(place, &names, &handlers)).collect()
+        };
+        Ok(Self { roles, is_example })
+    }
+
+    /// Whether this machine can run the handler.
+    fn callable(&self, role: &Role) -> bool {
+        role.handler.as_ref().is_some_and(|handler| on_path(handler.language.interpreter()))
+    }
+
+    async fn create(&self, ui: &Ui, stage: &Stage<'_>) -> Result<()> {
+        let progress = ui.progress("Creating");
+        let environment: &[(&str, &str)] = if self.is_example { &Example::ENVIRONMENT } else { &[] };
+        let create = self.roles.iter().map(|role| stage.create(&role.name, role.handler.as_ref(), environment));
+        futures::future::try_join_all(create).await?;
+        drop(progress);
+        ui.status("Created", format!("{} functions from it", self.roles.len()));
+        if !self.roles.iter().any(|role| self.callable(role)) {
+            let why = match self.roles.iter().find_map(|role| role.handler.as_ref()) {
+                Some(handler) => format!("`{}` is not installed", handler.language.interpreter()),
+                None => "no file exports a Node.js or Python handler".to_owned(),
+            };
+            ui.warning(format!("the functions can be deployed here, but not called: {why}"), &[]);
+        }
+        Ok(())
+    }
+
+    /// Calls every function that can be called; one after the other, so that logs of cold starts don't mix.
+    async fn call(&self, ui: &Ui, stage: &Stage<'_>) -> Result<Vec<Option<Answer>>> {
+        let _progress = ui.progress("Calling");
+        let event = if self.is_example { Example::EVENT } else { "{}" };
+        let mut answers = Vec::with_capacity(self.roles.len());
+        for role in &self.roles {
+            answers.push(if self.callable(role) { Some(stage.call(&role.name, event).await?) } else { None });
+        }
+        Ok(answers)
+    }
+
+    fn documents(&self, before: &[Option<Answer>], after: &[Option<Answer>]) -> Vec<FunctionDocument> {
+        let text = |answer: &Option<Answer>| answer.as_ref().map(|answer| answer.text.clone());
+        let answers = before.iter().zip(after);
+        self.roles
+            .iter()
+            .zip(answers)
+            .map(|(role, (before, after))| FunctionDocument {
+                name: role.name.clone(),
+                handler: role.handler.as_ref().map(Handler::id),
+                answer_before: text(before),
+                answer_after: text(after),
+            })
+            .collect()
+    }
+}
+
+/// The function at `place`. Names that occur again get a number.
+fn role(place: usize, names: &[String], handlers: &[Handler]) -> Role {
+    let turn = place % handlers.len();
+    let same = (0..place).filter(|earlier| names[earlier % handlers.len()] == names[turn]).count();
+    let name = if same == 0 { names[turn].clone() } else { format!("{}-{}", names[turn], same + 1) };
+    Role { name, handler: Some(handlers[turn].clone()) }
+}
+
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
+}
+
+/// Packages the project and puts it where the functions will come from.
+async fn package(ui: &Ui, project: &Project, stage: &Stage<'_>) -> Result<()> {
+    let start = Instant::now();
+    let progress = ui.progress("Packaging");
+    let zip = tempfile::NamedTempFile::new()
+        .map_err(|error| Error::file("create a file in", &std::env::temp_dir(), &error))?;
+    let out = zip.reopen().map_err(|error| Error::file("open", zip.path(), &error))?;
+    let packaged = {
+        let project = project.clone();
+        blocking(move || project.package(out)).await?
+    };
+    stage.upload(zip.path()).await?;
+    drop(progress);
+    ui.status(
+        "Packaged",
+        format!(
+            "{} files into {} ({}) in {}",
+            count(packaged.entries as u64),
+            stage.artifact,
+            bytes(packaged.bytes),
+            duration(start.elapsed())
+        ),
+    );
+    Ok(())
+}
+
+/// One edit of one file of the copy.
+struct Edit {
+    /// Relative to the project.
+    file: String,
+    /// What the edited code says of itself.
+    mark: String,
+    removed: Vec<String>,
+    added: Vec<String>,
+}
+
+impl Edit {
+    fn make(copy: &Copy, cast: &Cast) -> Result<Self> {
+        let mark = format!("edited at {}", clock(SystemTime::now()));
+        let first = cast.roles.iter().find_map(|role| role.handler.as_ref());
+        let path = match first {
+            _ if copy.is_example => copy.path().join(Example::EDITED_FILE),
+            Some(handler) => handler.path.clone(),
+            None => copy.path().join(NOTE_FILE),
+        };
+        let before = if path.is_file() {
+            std::fs::read_to_string(&path).map_err(|error| Error::file("read", &path, &error))?
+        } else {
+            String::new()
+        };
+        let after = match first {
+            _ if copy.is_example => {
+                before.replacen(Example::BEFORE, &Example::BEFORE.replace("start", &format!("start, {mark}")), 1)
+            }
+            Some(handler) => handler.edited(&before, &mark),
+            None => format!("This project was {mark} by `quickdeploy demo`.\n"),
+        };
+        std::fs::write(&path, &after).map_err(|error| Error::file("write", &path, &error))?;
+        let (removed, added) = changed_lines(&before, &after);
+        let file = relative(&path, copy.path());
+        Ok(Self { file, mark, removed, added })
+    }
+
+    fn show(&self, ui: &Ui) {
+        ui.result("");
+        ui.status("Edited", &self.file);
+        for line in &self.removed {
+            ui.detail(format!("- {line}").red());
+        }
+        for line in &self.added {
+            ui.detail(format!("+ {line}").green());
+        }
+    }
+}
+
+fn relative(path: &Path, root: &Path) -> String {
+    let roots: [PathBuf; 2] = [root.to_owned(), root.canonicalize().unwrap_or_default()];
+    let inner = roots.iter().find_map(|root| path.strip_prefix(root).ok()).unwrap_or(path);
+    inner.display().to_string()
+}
+
+/// The lines between the common beginning and the common end.
+fn changed_lines(before: &str, after: &str) -> (Vec<String>, Vec<String>) {
+    let (before, after): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
+    let head = before.iter().zip(&after).take_while(|(a, b)| a == b).count();
+    let (before, after) = (&before[head..], &after[head..]);
+    let tail = before.iter().rev().zip(after.iter().rev()).take_while(|(a, b)| a == b).count();
+    let owned = |lines: &[&str]| lines[..lines.len() - tail].iter().map(|line| (*line).to_owned()).collect();
+    (owned(before), owned(after))
+}
+
+/// The time of day in UTC, as 14:23:05.
+fn clock(now: SystemTime) -> String {
+    let seconds = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs() % 86_400;
+    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+/// What every function answers. `mark`: the edit's, where it is to be pointed out.
+fn show_answers(ui: &Ui, cast: &Cast, answers: &[Option<Answer>], mark: Option<&str>) {
+    if answers.iter().all(Option::is_none) {
+        return;
+    }
+    let mut table = Table::new([("FUNCTION", Align::Left), ("HANDLER", Align::Left), ("ANSWER", Align::Text)]);
+    for (role, answer) in cast.roles.iter().zip(answers) {
+        let handler = role.handler.as_ref().map(Handler::id).unwrap_or_default();
+        table.row([
+            role.name.clone(),
+            handler,
+            answer.as_ref().map_or("(not called)".to_owned(), |answer| says(answer, mark)),
+        ]);
+    }
+    ui.result(table.render(ui.width()));
+}
+
+/// The log's line with the mark is the proof that the edited code ran, where the answer doesn't show it.
+fn says(answer: &Answer, mark: Option<&str>) -> String {
+    let logged = mark.filter(|mark| !answer.text.contains(mark) && answer.log.contains(mark));
+    match logged {
+        Some(mark) => format!("logs \"{mark}\"; {}", answer.text),
+        None => answer.text.clone(),
+    }
+}
+
+/// What crossed which link during the deploy. Bytes of bodies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Traffic {
+    /// From this machine to AWS, as it would be.
+    up: u64,
+    /// From AWS to this machine.
+    down: u64,
+    requests: usize,
+    /// Between the zipedit function and S3, both of them in the cloud.
+    inside: u64,
+    requests_inside: usize,
+}
+
+impl Traffic {
+    /// The deploy reads the artifact's tail itself; once it has invoked the function, only that one speaks to S3.
+    fn of(records: &[Record]) -> Self {
+        let invoked = records.iter().position(|record| record.operation == "Invoke").unwrap_or(records.len());
+        let mut traffic = Self::default();
+        for (place, record) in records.iter().enumerate() {
+            if record.service == Service::S3 && place > invoked {
+                traffic.inside += record.bytes_in + record.bytes_out;
+                traffic.requests_inside += 1;
+            } else {
+                traffic.up += record.bytes_in;
+                traffic.down += record.bytes_out;
+                traffic.requests += 1;
+            }
+        }
+        traffic
+    }
+
+    fn show(&self, ui: &Ui, deploy: &Deploy) {
+        let size = deploy.artifact.size;
+        let requests = self.requests;
+        ui.status(
+            "Moved",
+            format!("{} up, {} down over your link, in {requests} requests:", bytes(self.up), bytes(self.down)),
+        );
+        ui.detail(format!("{} of the artifact, which has {}", percent(self.up + self.down, size), bytes(size)));
+        let inside = self.requests_inside;
+        ui.detail(format!("{} between the function and S3, in {inside} requests", bytes(self.inside)));
+    }
+}
+
+fn farewell(ui: &Ui, dir: Option<&Path>, elapsed: Duration) {
+    ui.status("Finished", format!("the demo in {}; nothing of it is left behind", duration(elapsed)));
+    ui.result("");
+    ui.result("Next:");
+    if dir.is_none() {
+        ui.result("  quickdeploy demo DIR     the same with a project of yours, which is copied, not touched");
+    }
+    ui.result("  quickdeploy.toml         name your artifact and functions in it:");
+    ui.result("                             artifact = \"s3://BUCKET/KEY\"");
+    ui.result("                             functions = [\"NAME\", \"NAME\"]");
+    ui.result("  quickdeploy diff         what differs from the artifact; changes nothing");
+    ui.result("  quickdeploy              patches it and updates the functions");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edits_lines_are_those_that_differ() {
+        let (removed, added) = changed_lines("a\nb\nc\n", "a\nB\nc\n");
+        assert_eq!((removed, added), (vec!["b".to_owned()], vec!["B".to_owned()]));
+        let (removed, added) = changed_lines("a\n", "a\n\nb\n");
+        assert_eq!((removed, added), (vec![], vec![String::new(), "b".to_owned()]));
+        assert_eq!(changed_lines("x\nx\n", "x\nx\nx\n"), (vec![], vec!["x".to_owned()]));
+    }
+
+    #[test]
+    fn two_handlers_make_four_functions_with_names_of_their_own() {
+        let handler = |entry: &str| Handler {
+            entry: entry.into(),
+            path: PathBuf::new(),
+            export: "handler",
+            language: crate::demo::Language::Node,
+        };
+        let handlers = [handler("start.js"), handler("stop.js")];
+        let names: Vec<String> = handlers.iter().map(Handler::function_name).collect();
+        let roles: Vec<String> = (0..4).map(|place| role(place, &names, &handlers).name).collect();
+        assert_eq!(roles, ["start", "stop", "start-2", "stop-2"]);
+    }
+
+    #[test]
+    fn the_clock_is_utc() {
+        assert_eq!(clock(UNIX_EPOCH + Duration::from_secs(86_400 + 3661)), "01:01:01");
+    }
+}

@@ -1,0 +1,213 @@
+use std::time::Duration;
+
+use local_cloud::{Action, Fault, LambdaSettings};
+use serde_json::{Value, json};
+
+use crate::world::{BUCKET, KEY, World, config, sha256};
+
+fn statuses(document: &Value) -> Vec<(&str, &str)> {
+    let functions = document["functions"].as_array().unwrap();
+    functions
+        .iter()
+        .map(|function| (function["name"].as_str().unwrap(), function["status"].as_str().unwrap()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_goes_live_on_every_function() {
+    let world = World::with_functions(&["a", "b", "c"]).await;
+    world.write("start.js", "exports.handler = async () => 'edited';\n");
+
+    let document = world.run(&["--json"]).await.expect_code(0).json();
+
+    assert_eq!(statuses(&document), [("a", "live"), ("b", "live"), ("c", "live")]);
+    assert_eq!(document["changes"]["modified"], json!([{ "name": "start.js", "size": 40 }]));
+    assert_eq!(document["ok"], true);
+    assert_eq!(world.entry("start.js").await.unwrap(), "exports.handler = async () => 'edited';\n");
+    let artifact = world.artifact().await;
+    for name in ["a", "b", "c"] {
+        assert_eq!(world.live(name).await, (sha256(&artifact), i64::try_from(artifact.len()).unwrap()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_nothing_changed_nothing_is_sent() {
+    let world = World::with_functions(&["a", "b"]).await;
+    let document = world.run(&["--json"]).await.expect_code(0).json();
+    assert_eq!(statuses(&document), [("a", "current"), ("b", "current")]);
+    world.assert_nothing_was_changed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_run_remembers_the_hash_and_reads_only_the_tail() {
+    let world = World::with_functions(&["a"]).await;
+    world.write("start.js", "// edited\n");
+    world.run(&[]).await.expect_code(0);
+    world.cloud.clear_requests();
+    world.run(&[]).await.expect_code(0);
+    world.assert_nothing_was_changed();
+    assert_eq!(world.requests("GetObject").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_failed_is_picked_up_by_the_next_run_and_the_others_are_left_alone() {
+    let world = World::with_functions(&["a", "b", "c"]).await;
+    world.write("start.js", "// edited\n");
+    let refused = Action::Respond { status: 403, code: "AccessDeniedException" };
+    world.cloud.faults().inject(Fault::on("UpdateFunctionCode").about("b").always().then(refused));
+
+    let ran = world.run(&["--json"]).await.expect_code(1);
+    let document = ran.json();
+    assert_eq!(statuses(&document), [("a", "live"), ("b", "failed"), ("c", "live")]);
+    assert_eq!(document["ok"], false);
+    assert_eq!(document["functions"][1]["error"]["errorType"], "AccessDenied");
+    assert!(ran.stderr.contains("could not update `b`"), "{}", ran.stderr);
+
+    world.cloud.faults().clear();
+    world.cloud.clear_requests();
+    let document = world.run(&["--json"]).await.expect_code(0).json();
+    assert_eq!(statuses(&document), [("a", "current"), ("b", "live"), ("c", "current")]);
+    let updated: Vec<Option<String>> = world.requests("UpdateFunctionCode").into_iter().map(|r| r.resource).collect();
+    assert_eq!(updated, [Some("b".to_owned())]);
+    assert_eq!(world.live("b").await.0, sha256(&world.artifact().await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_that_were_not_asked_for_are_stale_until_they_are() {
+    let world = World::with_functions(&["a", "b"]).await;
+    world.write("start.js", "// edited\n");
+    let document = world.run(&["deploy", "--function", "a", "--json"]).await.expect_code(0).json();
+    assert_eq!(statuses(&document), [("a", "live"), ("b", "stale")]);
+    let document = world.run(&["--json"]).await.expect_code(0).json();
+    assert_eq!(statuses(&document), [("a", "current"), ("b", "live")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_says_what_would_be_done_and_does_nothing() {
+    let world = World::with_functions(&["a"]).await;
+    world.write("start.js", "// edited\n");
+    let ran = world.run(&["--dry-run", "--json"]).await.expect_code(0);
+    assert_eq!(statuses(&ran.json()), [("a", "stale")]);
+    assert_eq!(ran.json()["changes"]["modified"][0]["name"], "start.js");
+    world.assert_nothing_was_changed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_zipedit_function_patches_when_the_configuration_says_so() {
+    let world = World::with_functions(&["a"]).await;
+    world.write("quickdeploy.toml", &config(&["a"], "lambda"));
+    world.write("start.js", "// edited\n");
+    let document = world.run(&["--json"]).await.expect_code(0).json();
+    assert_eq!(document["patch"]["via"], "lambda");
+    assert_eq!(document["patch"]["modified"], 1);
+    assert_eq!(world.requests("Invoke").len(), 1);
+    assert_eq!(world.entry("start.js").await.unwrap(), "// edited\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_too_large_for_an_event_are_staged_and_the_staged_zip_is_removed() {
+    let world = World::with_functions(&["a"]).await;
+    world.write("quickdeploy.toml", &config(&["a"], "lambda"));
+    // Does not compress: digits of a generator.
+    let mut random = fastrand::Rng::with_seed(1);
+    let large: String = (0..7_000_000).map(|_| random.alphanumeric()).collect();
+    world.write("large.txt", &large);
+    world.write("start.js", "// edited\n");
+
+    let document = world.run(&["--json"]).await.expect_code(0).json();
+
+    assert_eq!(document["patch"]["added"], 1);
+    assert_eq!(world.entry("large.txt").await.unwrap(), large);
+    assert_eq!(world.entry("start.js").await.unwrap(), "// edited\n");
+    let versions = world.s3.list_object_versions().bucket(BUCKET).send().await.unwrap();
+    let left: Vec<&str> =
+        versions.versions().iter().filter_map(|version| version.key()).filter(|key| *key != KEY).collect();
+    assert_eq!(left, [] as [&str; 0]);
+    assert!(versions.delete_markers().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn auto_patches_directly_where_there_is_no_zipedit_function() {
+    let world = World::with_functions(&["a"]).await;
+    world.write("quickdeploy.toml", &format!("{}zipedit = \"nowhere\"\n", config(&["a"], "auto")));
+    world.write("start.js", "// edited\n");
+    let document = world.run(&["--json"]).await.expect_code(0).json();
+    assert_eq!(document["patch"]["via"], "direct");
+    assert_eq!(statuses(&document), [("a", "live")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forty_functions_are_updated_without_one_throttled_call() {
+    let names: Vec<String> = (0..40).map(|number| format!("f{number:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let world = World::with_settings(&names, LambdaSettings::default()).await;
+    // To create them took all of the quota, and it is back after a second.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.write("start.js", "// edited\n");
+    let document = world.run(&["--json"]).await.expect_code(0).json();
+    assert!(statuses(&document).iter().all(|(_, status)| *status == "live"));
+    let throttled = world.cloud.requests().into_iter().find(|record| record.status == 429);
+    assert!(throttled.is_none(), "{throttled:?}");
+    assert_eq!(world.requests("UpdateFunctionCode").len(), 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn throttled_and_conflicting_updates_are_tried_again() {
+    let world = World::with_functions(&["a", "b"]).await;
+    world.write("start.js", "// edited\n");
+    let faults = world.cloud.faults();
+    let throttled = Action::Respond { status: 429, code: "TooManyRequestsException" };
+    let conflict = Action::Respond { status: 409, code: "ResourceConflictException" };
+    faults.inject(Fault::on("UpdateFunctionCode").about("a").times(2).then(throttled));
+    faults.inject(Fault::on("UpdateFunctionCode").about("b").then(conflict));
+    let document = world.run(&["--json"]).await.expect_code(0).json();
+    assert_eq!(statuses(&document), [("a", "live"), ("b", "live")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_whose_answer_is_lost_still_ends_live() {
+    let world = World::with_functions(&["a"]).await;
+    world.write("start.js", "// edited\n");
+    world.cloud.faults().inject(Fault::on("UpdateFunctionCode").then(Action::ResetAfter));
+    let document = world.run(&["--json"]).await.expect_code(0).json();
+    assert_eq!(statuses(&document), [("a", "live")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_are_found_by_the_code_they_share_even_after_one_failed() {
+    let world = World::with_functions(&["a", "b"]).await;
+    let config = config(&[], "direct").replace("functions = []", "functions = { same-code-as = \"a\" }");
+    world.write("quickdeploy.toml", &config);
+    world.write("start.js", "// edited\n");
+    let refused = Action::Respond { status: 403, code: "AccessDeniedException" };
+    world.cloud.faults().inject(Fault::on("UpdateFunctionCode").about("b").always().then(refused));
+    let document = world.run(&["--json"]).await.expect_code(1).json();
+    assert_eq!(statuses(&document), [("a", "live"), ("b", "failed")]);
+    world.cloud.faults().clear();
+    let document = world.run(&["--json"]).await.expect_code(0).json();
+    assert_eq!(statuses(&document), [("a", "current"), ("b", "live")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_are_found_by_a_tag() {
+    let world = World::with_functions(&["a", "b"]).await;
+    let arn = "arn:aws:lambda:us-east-1:000000000000:function:b";
+    world.lambda.tag_resource().resource(arn).tags("project", "app").send().await.unwrap();
+    let config = config(&[], "direct").replace("functions = []", "functions = { tag = \"project=app\" }");
+    world.write("quickdeploy.toml", &config);
+    world.write("start.js", "// edited\n");
+    let document = world.run(&["--json"]).await.expect_code(0).json();
+    assert_eq!(statuses(&document), [("b", "live")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_read_a_table_on_stdout_and_the_story_on_stderr() {
+    let world = World::with_functions(&["a"]).await;
+    world.write("start.js", "// edited\n");
+    let ran = world.run(&[]).await.expect_code(0);
+    assert!(ran.stdout.starts_with("FUNCTION"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("live"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("~ start.js"), "{}", ran.stderr);
+    assert!(!ran.stdout.contains('\x1b') && !ran.stderr.contains('\x1b'), "colours without a terminal: {ran:?}");
+    assert!(ran.stdout.lines().chain(ran.stderr.lines()).all(|line| line.chars().count() <= 80), "{ran:#?}");
+}

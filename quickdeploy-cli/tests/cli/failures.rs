@@ -1,0 +1,140 @@
+//! Everything that has to be refused, by its name, with the artifact untouched.
+
+use aws_sdk_lambda::types::{AllowedPublishers, CodeSigningPolicies, CodeSigningPolicy};
+
+use crate::world::{KEY, Ran, World, config};
+
+fn error(ran: &Ran) -> (String, String) {
+    let document = ran.json();
+    let text = |key: &str| document["error"][key].as_str().unwrap().to_owned();
+    (text("errorType"), text("message"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_is_not_there() {
+    let world = World::with_functions(&["a"]).await;
+    world.write("quickdeploy.toml", &config(&["a", "ghost"], "direct"));
+    world.write("start.js", "// edited\n");
+    let ran = world.run(&["--json"]).await.expect_code(1);
+    let (kind, message) = error(&ran);
+    assert_eq!(kind, "FunctionNotFound");
+    assert!(message.contains("`ghost`"), "{message}");
+    world.assert_nothing_was_changed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn enforced_code_signing() {
+    let world = World::with_functions(&["a", "signed"]).await;
+    let publishers = AllowedPublishers::builder()
+        .signing_profile_version_arns("arn:aws:signer:us-east-1:000000000000:/signing-profiles/p/0123456789")
+        .build()
+        .unwrap();
+    let enforce = CodeSigningPolicies::builder().untrusted_artifact_on_deployment(CodeSigningPolicy::Enforce).build();
+    let config = world
+        .lambda
+        .create_code_signing_config()
+        .allowed_publishers(publishers)
+        .code_signing_policies(enforce)
+        .send()
+        .await
+        .unwrap();
+    world
+        .lambda
+        .put_function_code_signing_config()
+        .function_name("signed")
+        .code_signing_config_arn(config.code_signing_config().unwrap().code_signing_config_arn())
+        .send()
+        .await
+        .unwrap();
+    world.write("start.js", "// edited\n");
+    let ran = world.run(&["--json"]).await.expect_code(1);
+    let (kind, message) = error(&ran);
+    assert_eq!(kind, "CodeSigningEnforced");
+    assert!(message.contains("`signed`"), "{message}");
+    world.assert_nothing_was_changed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_in_another_region_than_the_bucket() {
+    let world = World::with_functions(&["a"]).await;
+    world.write("start.js", "// edited\n");
+    let arn = "arn:aws:lambda:eu-west-1:000000000000:function:a";
+    world.write("quickdeploy.toml", &config(&[arn], "direct"));
+    let ran = world.run(&["--json"]).await.expect_code(1);
+    assert!(["WrongRegion", "FunctionNotFound"].contains(&error(&ran).0.as_str()), "{ran:?}");
+    world.assert_nothing_was_changed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_artifact_that_is_not_there() {
+    let world = World::with_functions(&["a"]).await;
+    world.write("quickdeploy.toml", &config(&["a"], "direct").replace(KEY, "app/other.zip"));
+    let ran = world.run(&["--json"]).await.expect_code(1);
+    let (kind, message) = error(&ran);
+    assert_eq!(kind, "ArtifactNotFound");
+    assert!(message.contains("s3://artifacts/app/other.zip"), "{message}");
+    world.assert_nothing_was_changed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zipedit_function_that_is_not_there() {
+    let world = World::with_functions(&["a"]).await;
+    world.write("quickdeploy.toml", &format!("{}zipedit = \"nowhere\"\n", config(&["a"], "lambda")));
+    world.write("start.js", "// edited\n");
+    let ran = world.run(&["--json"]).await.expect_code(1);
+    assert_eq!(error(&ran).0, "ZipeditNotFound");
+    assert!(ran.stderr.contains("--via direct"), "{}", ran.stderr);
+    world.assert_nothing_was_changed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_the_zipedit_function_comes_through_by_its_name() {
+    let world = World::with_functions(&["a"]).await;
+    world.write("quickdeploy.toml", &config(&["a"], "lambda"));
+    // A file where the artifact has a file's name as a directory.
+    std::fs::remove_file(world.project.path().join("start.js")).unwrap();
+    world.write("start.js/below.js", "x\n");
+    let ran = world.run(&["--json"]).await.expect_code(1);
+    assert_eq!(error(&ran).0, "InvalidEntryName");
+    assert!(ran.stderr.contains("reported by the function `zipedit`"), "{}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_the_configuration_does_not_find() {
+    let world = World::with_functions(&["a", "b"]).await;
+    world.write("quickdeploy.toml", &config(&["a"], "direct"));
+    let ran = world.run(&["--json", "--function", "b"]).await.expect_code(1);
+    assert_eq!(error(&ran).0, "FunctionNotFound");
+    world.assert_nothing_was_changed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_configuration() {
+    let world = World::with_functions(&[]).await;
+    std::fs::remove_file(world.project.path().join("quickdeploy.toml")).unwrap();
+    let ran = world.run(&["--json"]).await.expect_code(1);
+    assert_eq!(error(&ran).0, "NoConfig");
+    assert!(ran.stderr.contains("hint: "), "{}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_usage_has_an_exit_code_of_its_own_and_a_document_too() {
+    let world = World::with_functions(&[]).await;
+    for arguments in [&["--json", "patch"] as &[&str], &["--json", "--nonsense"], &["--json", "--dry-run", "diff"]] {
+        let ran = world.run(arguments).await.expect_code(2);
+        assert_eq!(error(&ran).0, "Usage", "{arguments:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cloud_that_does_not_answer() {
+    let world = World::with_functions(&["a"]).await;
+    // A port that was just free: nothing listens there.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let ran = world.run(&["--json", "--endpoint-url", &url]).await.expect_code(1);
+    let (kind, message) = error(&ran);
+    assert_eq!(kind, "Unreachable");
+    assert!(message.contains(&url), "{message}");
+}

@@ -1,0 +1,56 @@
+//! Ctrl-C at the moments that matter. Each waits for the moment by what the cloud has seen, not by time.
+#![cfg(unix)]
+
+use std::time::Duration;
+
+use local_cloud::{Action, Fault};
+use tokio::process::Child;
+
+use crate::world::{Ran, World, sha256};
+
+/// Presses Ctrl-C.
+fn interrupt(child: &Child) {
+    let id = child.id().expect("it still runs").to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+}
+
+/// Waits until the cloud has seen a call of this operation.
+async fn seen(world: &World, operation: &str) {
+    let waiting = async {
+        while world.requests(operation).is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap_or_else(|_| panic!("{operation} never came"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_patch_nothing_has_changed() {
+    let world = World::with_functions(&["a"]).await;
+    world.write("start.js", "// edited\n");
+    world.cloud.faults().inject(Fault::on("GetObject").then(Action::Stall));
+    let child = world.command(&["--json"]).spawn().unwrap();
+    seen(&world, "GetObject").await;
+    interrupt(&child);
+    let ran = Ran::of(&child.wait_with_output().await.unwrap()).expect_code(1);
+    assert_eq!(ran.json()["error"]["errorType"], "Interrupted");
+    world.assert_nothing_was_changed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn during_the_updates_they_are_finished_first() {
+    let world = World::with_functions(&["a", "b"]).await;
+    world.write("start.js", "// edited\n");
+    let slow = Action::Delay(Duration::from_millis(700));
+    world.cloud.faults().inject(Fault::on("UpdateFunctionCode").times(2).then(slow));
+    let child = world.command(&["--json"]).spawn().unwrap();
+    seen(&world, "UpdateFunctionCode").await;
+    interrupt(&child);
+    let ran = Ran::of(&child.wait_with_output().await.unwrap()).expect_code(0);
+    assert!(ran.stderr.contains("warning: interrupted"), "{}", ran.stderr);
+    assert_eq!(ran.json()["ok"], true);
+    let artifact = sha256(&world.artifact().await);
+    for name in ["a", "b"] {
+        assert_eq!(world.live(name).await.0, artifact);
+    }
+}

@@ -1,0 +1,10 @@
+//! The program as its users start it: a process with arguments, in a directory, against a local cloud.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod deploy;
+mod diff;
+mod failures;
+mod interrupts;
+mod local;
+mod patch;
+mod world;

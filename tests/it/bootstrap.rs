@@ -19,7 +19,7 @@ fn zipped_it_has_no_more_than_4_mb() {
     let mut deflater = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
     deflater.write_all(&std::fs::read(bootstrap()).unwrap()).unwrap();
     let zipped = deflater.finish().unwrap().len();
-    println!("bootstrap: {} bytes zipped", zipped);
+    println!("bootstrap: {zipped} bytes zipped");
     assert!(zipped <= 4_000_000, "{zipped} bytes");
 }
 

@@ -97,14 +97,15 @@ impl Handler {
         let source = Source::parse(&event.src)?;
         let overlay = event.overlay.as_deref().map(Source::parse).transpose()?;
         let mut changes = event.changes()?;
+        let left = context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
+        let stop = Stop::after(left.saturating_sub(DEADLINE_MARGIN));
         if let Some(overlay) = overlay {
-            changes.merge(read_overlay(&self.store(&overlay)).await?).map_err(|name| {
+            changes.merge(read_overlay(&self.store(&overlay), &stop).await?).map_err(|name| {
                 InvalidEvent::Field(format!("`{name}` is in `changes` and in the overlay: leave one of them out"))
             })?;
         }
 
-        let left = context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
-        let mut options = Options::new().stop(Stop::after(left.saturating_sub(DEADLINE_MARGIN)));
+        let mut options = Options::new().stop(stop);
         if let Some(etag) = event.if_match {
             options = options.if_match(etag);
         }

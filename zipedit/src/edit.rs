@@ -252,11 +252,7 @@ impl<S: Store> Edit<'_, S> {
     }
 
     fn stopped(&self, stopped: Stopped) -> Error {
-        let location = self.store.location().to_owned();
-        match stopped {
-            Stopped::Deadline => Error::Timeout { location },
-            Stopped::Token => Error::Interrupted { location },
-        }
+        Error::stopped(self.store.location(), stopped)
     }
 
     fn unknown(&self, reason: &str) -> Error {

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::changes::NameError;
+use crate::stop::Stopped;
 use crate::store::StoreError;
 
 /// Why an edit was refused or failed. The artifact is then what it was before, byte for byte.
@@ -155,6 +156,15 @@ impl Error {
             FormatError::Unsupported(reason) => Error::UnsupportedZip { location, reason },
             FormatError::TooLarge(reason) => Error::TooLarge(reason),
             FormatError::Clash { name, reason } => Error::NameClash { name, reason },
+        }
+    }
+
+    /// Says why the work on `location` was ended.
+    pub(crate) fn stopped(location: &str, stopped: Stopped) -> Error {
+        let location = location.to_owned();
+        match stopped {
+            Stopped::Deadline => Error::Timeout { location },
+            Stopped::Token => Error::Interrupted { location },
         }
     }
 

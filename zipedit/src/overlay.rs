@@ -10,6 +10,7 @@ use crate::changes::{Change, Changes, Content, EntryName};
 use crate::directory::{Directory, Entry, LOCAL_HEADER_SIZE, Search};
 use crate::entry::{DEFLATED, STORED};
 use crate::error::{Error, FormatError};
+use crate::stop::Stop;
 use crate::store::{Object as _, Store};
 
 /// The largest overlay, in bytes: it is held in memory.
@@ -19,10 +20,11 @@ pub const MAX_OVERLAY: u64 = 64 << 20;
 ///
 /// # Errors
 /// As for an artifact; [`Error::TooLarge`] above [`MAX_OVERLAY`], [`Error::UnsupportedZip`] for entries that can't be
-/// puts (encrypted, links, methods other than deflate, contents that don't match their records).
-pub async fn read_overlay<S: Store>(store: &S) -> Result<Changes, Error> {
+/// puts (encrypted, links, methods other than deflate, contents that don't match their records); what `stop` says.
+pub async fn read_overlay<S: Store>(store: &S, stop: &Stop) -> Result<Changes, Error> {
     let location = store.location();
-    let (object, tail) = store.tail(MAX_OVERLAY).await.map_err(|error| Error::store(location, error))?;
+    let read = stop.or_result_of(store.tail(MAX_OVERLAY)).await.map_err(|stopped| Error::stopped(location, stopped))?;
+    let (object, tail) = read.map_err(|error| Error::store(location, error))?;
     if object.size() > MAX_OVERLAY {
         return Err(Error::TooLarge(format!(
             "the overlay {location} has {} bytes, {MAX_OVERLAY} at most are taken: send it in several edits",

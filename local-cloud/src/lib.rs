@@ -160,11 +160,15 @@ impl Builder {
         }
         let log = Arc::new(log::Log::open(self.log_file)?);
         let faults = Arc::new(Faults::new(self.link));
-        let store = match self.data_dir {
-            Some(path) => s3::Store::open(path).await?,
+        let store = match &self.data_dir {
+            Some(path) => s3::Store::open(path.clone()).await?,
             None => s3::Store::in_memory(),
         };
         let lambda = lambda::Lambda::new(self.lambda, Arc::clone(&store) as Arc<dyn lambda::Objects>);
+        if let Some(path) = &self.data_dir {
+            let kept = lambda.keep_in(path.join("lambda")).await;
+            kept.map_err(|(path, message)| Error::DataDir { path, message })?;
+        }
         for function in self.functions {
             lambda.add_builtin(function);
         }

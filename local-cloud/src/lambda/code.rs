@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
@@ -86,6 +87,11 @@ impl Code {
         self.unpacked.get_or_try_init(unpack).await.cloned()
     }
 
+    /// Writes the package to a file. Blocks.
+    pub(super) fn write_to(&self, file: &mut impl io::Write) -> io::Result<()> {
+        self.chunks.iter().try_for_each(|chunk| file.write_all(chunk))
+    }
+
     /// The package in one piece, for a download.
     pub(super) fn bytes(&self) -> Bytes {
         match self.chunks.as_slice() {
@@ -108,7 +114,7 @@ async fn run_apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
 }
 
 /// Where a function's package came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Origin {
     /// From a request's `ZipFile`.
     Upload,
@@ -119,7 +125,7 @@ pub(super) enum Origin {
 }
 
 /// One version of one object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ObjectRef {
     pub(super) bucket: String,
     pub(super) key: String,

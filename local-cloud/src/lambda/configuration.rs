@@ -2,126 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::errors::{ApiError, Result};
 use super::names::constraint;
-
-/// Every runtime the service model knows.
-const RUNTIMES: &[&str] = &[
-    "dotnet10",
-    "dotnet6",
-    "dotnet8",
-    "dotnetcore1.0",
-    "dotnetcore2.0",
-    "dotnetcore2.1",
-    "dotnetcore3.1",
-    "go1.x",
-    "java11",
-    "java11.al2023",
-    "java17",
-    "java17.al2023",
-    "java21",
-    "java25",
-    "java8",
-    "java8.al2",
-    "java8.al2023",
-    "nodejs",
-    "nodejs10.x",
-    "nodejs12.x",
-    "nodejs14.x",
-    "nodejs16.x",
-    "nodejs18.x",
-    "nodejs20.x",
-    "nodejs22.x",
-    "nodejs24.x",
-    "nodejs26.x",
-    "nodejs4.3",
-    "nodejs4.3-edge",
-    "nodejs6.10",
-    "nodejs8.10",
-    "provided",
-    "provided.al2",
-    "provided.al2023",
-    "python2.7",
-    "python3.10",
-    "python3.11",
-    "python3.12",
-    "python3.13",
-    "python3.14",
-    "python3.15",
-    "python3.6",
-    "python3.7",
-    "python3.8",
-    "python3.9",
-    "ruby2.5",
-    "ruby2.7",
-    "ruby3.2",
-    "ruby3.3",
-    "ruby3.4",
-    "ruby4.0",
-];
-
-/// Runtimes for which AWS has long refused new functions.
-const RETIRED: &[&str] = &[
-    "dotnetcore1.0",
-    "dotnetcore2.0",
-    "dotnetcore2.1",
-    "dotnetcore3.1",
-    "go1.x",
-    "java8",
-    "nodejs",
-    "nodejs10.x",
-    "nodejs12.x",
-    "nodejs14.x",
-    "nodejs4.3",
-    "nodejs4.3-edge",
-    "nodejs6.10",
-    "nodejs8.10",
-    "provided",
-    "python2.7",
-    "python3.6",
-    "python3.7",
-    "ruby2.5",
-    "ruby2.7",
-];
-
-/// Environment variables that Lambda sets itself.
-const RESERVED_VARIABLES: &[&str] = &[
-    "AWS_ACCESS_KEY",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_DEFAULT_REGION",
-    "AWS_EXECUTION_ENV",
-    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-    "AWS_LAMBDA_FUNCTION_NAME",
-    "AWS_LAMBDA_FUNCTION_VERSION",
-    "AWS_LAMBDA_INITIALIZATION_TYPE",
-    "AWS_LAMBDA_LOG_GROUP_NAME",
-    "AWS_LAMBDA_LOG_STREAM_NAME",
-    "AWS_LAMBDA_RUNTIME_API",
-    "AWS_REGION",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SECRET_KEY",
-    "AWS_SESSION_TOKEN",
-    "LAMBDA_RUNTIME_DIR",
-    "LAMBDA_TASK_ROOT",
-    "_HANDLER",
-    "_X_AMZN_TRACE_ID",
-];
-
-/// The limit on all environment variables together, in bytes.
-const MAX_ENVIRONMENT: usize = 4_096;
+use super::validation::{
+    check_environment, check_layers, check_length, check_offered, check_runtime, checked_role, in_range,
+};
 
 /// Whether a function is deployed as a zip or as a container image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum PackageType {
     Zip,
     Image,
 }
 
 /// Everything about a version of a function but its code.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Configuration {
     pub(super) package_type: PackageType,
     pub(super) runtime: Option<String>,
@@ -137,7 +35,7 @@ pub(super) struct Configuration {
     pub(super) architectures: Vec<String>,
     pub(super) kms_key_arn: Option<String>,
     /// Structures that are shown again as they were given and have no effect here, by their member's name.
-    pub(super) recorded: BTreeMap<&'static str, Value>,
+    pub(super) recorded: BTreeMap<String, Value>,
 }
 
 /// The members that `CreateFunction` and `UpdateFunctionConfiguration` have in common. Absent members change nothing.
@@ -207,10 +105,8 @@ impl Configuration {
         if settings.role.is_none() {
             return Err(constraint("null", "role", "Member must not be null"));
         }
-        if let Some(runtime) = settings.runtime.as_deref().filter(|runtime| RETIRED.contains(runtime)) {
-            return Err(ApiError::invalid(format!(
-                "The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. We recommend you use a supported runtime while creating or updating functions."
-            )));
+        if let Some(runtime) = &settings.runtime {
+            check_offered(runtime)?;
         }
         let mut configuration = Self::new(package_type);
         configuration.apply(settings)?;
@@ -220,12 +116,7 @@ impl Configuration {
     /// Sets the members that were given. After an error the configuration may be half changed: work on a copy.
     pub(super) fn apply(&mut self, settings: Settings) -> Result<()> {
         if let Some(runtime) = settings.runtime {
-            if !RUNTIMES.contains(&runtime.as_str()) {
-                return Err(ApiError::invalid(format!(
-                    "Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [{}] or be a valid ARN",
-                    RUNTIMES.iter().copied().filter(|known| !RETIRED.contains(known)).collect::<Vec<_>>().join(", ")
-                )));
-            }
+            check_runtime(&runtime)?;
             self.runtime = Some(runtime);
         }
         if let Some(handler) = settings.handler {
@@ -269,7 +160,7 @@ impl Configuration {
             ("SnapStart", settings.snap_start),
             ("LoggingConfig", settings.logging_config),
         ];
-        self.recorded.extend(recorded.into_iter().filter_map(|(member, value)| Some((member, value?))));
+        self.recorded.extend(recorded.into_iter().filter_map(|(member, value)| Some((member.to_owned(), value?))));
         Ok(())
     }
 
@@ -352,100 +243,6 @@ pub(super) fn merge(into: &mut Value, from: &Value) {
     if let (Some(into), Some(from)) = (into.as_object_mut(), from.as_object()) {
         into.extend(from.iter().map(|(member, value)| (member.clone(), value.clone())));
     }
-}
-
-pub(super) fn check_length(value: &str, member: &str, most: usize) -> Result<()> {
-    if value.chars().count() > most {
-        return Err(constraint(value, member, &format!("Member must have length less than or equal to {most}")));
-    }
-    Ok(())
-}
-
-fn in_range(value: i64, member: &str, least: i64, most: i64) -> Result<u32> {
-    let rule = if value < least {
-        format!("greater than or equal to {least}")
-    } else if value > most {
-        format!("less than or equal to {most}")
-    } else {
-        return Ok(u32::try_from(value).unwrap_or(u32::MAX));
-    };
-    Err(constraint(&value.to_string(), member, &format!("Member must have value {rule}")))
-}
-
-/// `arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+`
-fn checked_role(role: String) -> Result<String> {
-    let fields: Vec<&str> = role.splitn(6, ':').collect();
-    let valid = matches!(
-        fields.as_slice(),
-        [arn, partition, iam, region, account, name]
-            if *arn == "arn"
-                && (partition.is_empty() || partition.starts_with("aws"))
-                && *iam == "iam"
-                && region.is_empty()
-                && account.len() == 12
-                && account.bytes().all(|b| b.is_ascii_digit())
-                && name.strip_prefix("role").is_some_and(|rest| {
-                    !rest.is_empty()
-                        && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&b))
-                })
-    );
-    if valid {
-        return Ok(role);
-    }
-    Err(constraint(
-        &role,
-        "role",
-        r"Member must satisfy regular expression pattern: arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+",
-    ))
-}
-
-fn check_environment(variables: &BTreeMap<String, String>) -> Result<()> {
-    let mut reserved = variables.keys().map(String::as_str).filter(|name| RESERVED_VARIABLES.contains(name)).peekable();
-    if reserved.peek().is_some() {
-        return Err(ApiError::invalid(format!(
-            "Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved keys that are currently not supported for modification. Reserved keys used in this request: {}",
-            reserved.collect::<Vec<_>>().join(", ")
-        )));
-    }
-    for name in variables.keys() {
-        let mut bytes = name.bytes();
-        let valid = bytes.next().is_some_and(|b| b.is_ascii_alphabetic())
-            && name.len() > 1
-            && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if !valid {
-            return Err(constraint(
-                name,
-                "environment.variables",
-                "Map keys must satisfy constraint: [Member must satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+]",
-            ));
-        }
-    }
-    let measured = serde_json::to_string(variables).unwrap_or_default();
-    if measured.len() > MAX_ENVIRONMENT {
-        return Err(ApiError::invalid(format!(
-            "Lambda was unable to configure your environment variables because the environment variables you have provided exceeded the 4KB limit. String measured: {measured}"
-        )));
-    }
-    Ok(())
-}
-
-fn check_layers(layers: &[String]) -> Result<()> {
-    if layers.len() > 5 {
-        return Err(ApiError::invalid("Cannot reference more than 5 layers."));
-    }
-    for arn in layers {
-        let fields: Vec<&str> = arn.split(':').collect();
-        let valid = matches!(fields.as_slice(), ["arn", _, "lambda", _, _, "layer", name, version]
-            if !name.is_empty() && version.parse::<u64>().is_ok());
-        if !valid {
-            return Err(constraint(
-                &format!("[{arn}]"),
-                "layers",
-                r"Member must satisfy constraint: [Member must satisfy regular expression pattern: arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+]",
-            ));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

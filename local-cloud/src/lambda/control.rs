@@ -14,8 +14,9 @@ use zip::write::SimpleFileOptions;
 
 use super::code::Code;
 use super::configuration::{Configuration, PackageType};
-use super::function::{Artifact, Failure};
+use super::deployment::Artifact;
 use super::registry::Fate;
+use super::version::Failure;
 use super::{BuiltinFunction, Lambda, LogEvent};
 
 /// A handle on the Lambda of a local cloud, for tests and demos.

@@ -11,23 +11,28 @@ mod clock;
 mod code;
 mod configuration;
 mod control;
+mod deployment;
 mod errors;
 mod function;
 mod invoke;
 mod logs;
 mod names;
 mod operations;
+mod persistence;
 mod registry;
 mod request;
 mod router;
 mod settings;
 mod throttle;
 mod unpack;
+mod validation;
+mod version;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -36,6 +41,7 @@ use code::CodeCache;
 use errors::{ApiError, ErrorKind};
 use invoke::Pool;
 use logs::Logs;
+use persistence::Archive;
 use registry::Registry;
 use request::Request;
 use router::{NoRoute, Operation};
@@ -107,6 +113,8 @@ pub(crate) struct Lambda {
     logs: Arc<Logs>,
     control_plane: TokenBucket,
     get_function: TokenBucket,
+    /// Where functions are kept on disk, once [`Lambda::keep_in`] was called.
+    archive: OnceLock<Archive>,
 }
 
 impl Lambda {
@@ -122,7 +130,22 @@ impl Lambda {
             control_plane: TokenBucket::new(settings.control_plane_rate),
             get_function: TokenBucket::new(settings.get_function_rate),
             settings,
+            archive: OnceLock::new(),
         })
+    }
+
+    /// Keeps functions in a directory, and brings back those that are already in it. Built-in functions are not kept.
+    ///
+    /// # Errors
+    /// The file or directory that can't be used, and what is wrong with it.
+    pub(crate) async fn keep_in(&self, directory: PathBuf) -> Result<(), (PathBuf, String)> {
+        let archive = Archive::open(directory);
+        let (functions, signing) = archive.load().await?;
+        let mut registry = self.registry();
+        registry.functions.extend(functions);
+        registry.signing.extend(signing);
+        let _ = self.archive.set(archive);
+        Ok(())
     }
 
     /// Adds a function that is run by a command of the host.
@@ -152,6 +175,10 @@ impl Lambda {
             Ok(()) => operations::perform(self, operation, &request).await,
             Err(throttled) => Err(throttled),
         };
+        let result = match result {
+            Ok(reply) if operation.changes_something() => self.save().await.map(|()| reply),
+            other => other,
+        };
         let mut response = result.unwrap_or_else(|refusal| refusal.response());
         if !response.headers().contains_key("x-amzn-requestid")
             && let Ok(id) = http::HeaderValue::from_str(&function::new_id())
@@ -164,6 +191,17 @@ impl Lambda {
     /// Ends every function process and waits for them.
     pub(crate) async fn shutdown(&self) {
         self.pool.close().await;
+    }
+
+    /// Brings what is on disk up to date, where functions are kept there.
+    async fn save(&self) -> Result<(), ApiError> {
+        let Some(archive) = self.archive.get() else { return Ok(()) };
+        archive.save(|| persistence::Record::of(&self.registry())).await.map_err(|(path, message)| {
+            ApiError::new(
+                ErrorKind::Service,
+                format!("The functions could not be saved in {}: {message}", path.display()),
+            )
+        })
     }
 
     fn throttle(&self, operation: Operation) -> Result<(), ApiError> {

@@ -10,9 +10,10 @@ use tokio::time::Instant;
 
 use super::Objects;
 use super::errors::{ApiError, Result};
-use super::function::{Failure, Function};
+use super::function::Function;
 use super::names::{FunctionRef, Scope};
 use super::operations::SigningConfig;
+use super::version::Failure;
 
 /// Functions, and what is kept beside them.
 #[derive(Default)]

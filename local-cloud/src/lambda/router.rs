@@ -59,6 +59,15 @@ operations! {
     UpdateFunctionConfiguration,
 }
 
+impl Operation {
+    /// Whether a success leaves functions other than they were.
+    pub(super) fn changes_something(self) -> bool {
+        let name = self.name();
+        let reads = ["Get", "List", "Invoke", "Download"];
+        !reads.iter().any(|verb| name.starts_with(verb))
+    }
+}
+
 /// Why no operation was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoRoute {

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use super::runtimes::Launch;
 use crate::lambda::clock;
-use crate::lambda::function::Deployment;
+use crate::lambda::deployment::Deployment;
 
 /// All variables of a new process of a deployment.
 pub(super) fn variables(

@@ -24,8 +24,9 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 pub(super) use pool::Pool;
 
 use super::Lambda;
+use super::deployment::Deployment;
 use super::errors::{ApiError, ErrorKind, Result};
-use super::function::{Deployment, Function, new_id};
+use super::function::{Function, new_id};
 use super::names::{FunctionRef, Scope};
 use super::request::{Reply, Request};
 use super::router::Operation;

@@ -18,8 +18,8 @@ use super::runtimes::Runtimes;
 use super::transcript::{self, Usage};
 use super::watchdog::Watchdog;
 use crate::lambda::LambdaSettings;
+use crate::lambda::deployment::Deployment;
 use crate::lambda::errors::{ApiError, ErrorKind, Result};
-use crate::lambda::function::Deployment;
 use crate::lambda::logs::Logs;
 
 /// How long to wait for processes at the end, before they are left to the watchdog.

@@ -16,7 +16,7 @@ use super::output::Output;
 use super::runtime_api::{Invocation, RuntimeApi, Sign};
 use super::runtimes::Launch;
 use super::watchdog::Watchdog;
-use crate::lambda::function::Deployment;
+use crate::lambda::deployment::Deployment;
 use crate::lambda::unpack::Unpacked;
 
 /// How long to look for a response after its process has ended, when something else holds its connection open.

@@ -16,8 +16,8 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
+use crate::lambda::deployment::{Artifact, Deployment};
 use crate::lambda::errors::{ApiError, ErrorKind, Result};
-use crate::lambda::function::{Artifact, Deployment};
 use crate::lambda::unpack::Unpacked;
 
 const NODE_CLIENT: &str = include_str!("../runtimes/node.mjs");

@@ -6,11 +6,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::lambda::Lambda;
-use crate::lambda::configuration::check_length;
 use crate::lambda::errors::{ApiError, Result};
 use crate::lambda::function::{Alias, Function, new_id};
 use crate::lambda::names::{FunctionRef, LATEST, Scope, constraint, is_alias};
 use crate::lambda::request::{Reply, Request, created, no_content, ok};
+use crate::lambda::validation::check_length;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

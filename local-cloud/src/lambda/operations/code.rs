@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use crate::lambda::Lambda;
 use crate::lambda::code::{Code, ObjectRef, Origin};
 use crate::lambda::configuration::{PackageType, merge};
+use crate::lambda::deployment::{Artifact, Deployment};
 use crate::lambda::errors::{ApiError, Result};
-use crate::lambda::function::{Artifact, Deployment, Version};
 use crate::lambda::names::{FunctionRef, LATEST, constraint};
 use crate::lambda::request::{Reply, Request, ok};
+use crate::lambda::version::Version;
 
 /// The members that name code, in `CreateFunction` and `UpdateFunctionCode`.
 #[derive(Default, Deserialize)]

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use super::code::require_latest;
 use crate::lambda::Lambda;
 use crate::lambda::configuration::Settings;
+use crate::lambda::deployment::Deployment;
 use crate::lambda::errors::Result;
-use crate::lambda::function::Deployment;
 use crate::lambda::names::LATEST;
 use crate::lambda::request::{Reply, Request, ok};
 

@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 use super::code::{CodeInput, location};
 use crate::lambda::Lambda;
 use crate::lambda::configuration::{Configuration, PackageType, Settings};
+use crate::lambda::deployment::{Artifact, Deployment};
 use crate::lambda::errors::{ApiError, Result};
-use crate::lambda::function::{Artifact, Deployment, Function, Version};
+use crate::lambda::function::Function;
 use crate::lambda::names::{FunctionRef, LATEST, constraint};
 use crate::lambda::request::{Reply, Request, created, no_content, ok};
+use crate::lambda::version::Version;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

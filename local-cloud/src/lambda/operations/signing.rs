@@ -5,20 +5,20 @@
 
 use std::time::SystemTime;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::lambda::Lambda;
 use crate::lambda::clock;
-use crate::lambda::configuration::check_length;
 use crate::lambda::errors::{ApiError, ErrorKind, Result};
 use crate::lambda::function::new_id;
 use crate::lambda::names::{Scope, constraint};
 use crate::lambda::registry::Registry;
 use crate::lambda::request::{Reply, Request, created, no_content, ok};
+use crate::lambda::validation::check_length;
 
 /// One code signing configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::lambda) struct SigningConfig {
     id: String,
     description: String,

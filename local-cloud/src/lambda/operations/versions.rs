@@ -5,9 +5,9 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::lambda::Lambda;
-use crate::lambda::configuration::check_length;
 use crate::lambda::errors::{ApiError, Result};
 use crate::lambda::request::{Reply, Request, created, ok};
+use crate::lambda::validation::check_length;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

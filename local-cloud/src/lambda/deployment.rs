@@ -1,0 +1,103 @@
+//! What a version of a function runs: its code and its configuration, together and unchanging.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::code::{Code, Origin};
+use super::configuration::Configuration;
+
+/// What a deployment runs.
+#[derive(Clone, Debug)]
+pub(super) enum Artifact {
+    /// A zip.
+    Package {
+        code: Arc<Code>,
+        origin: Origin,
+        /// The customer's key, as given with the code: recorded only.
+        kms_key_arn: Option<String>,
+    },
+    /// A container image: recorded, never run.
+    Image { uri: String },
+    /// A command of the host. Its zip, when the command is one file, is only for show.
+    Builtin { command: Arc<[std::ffi::OsString]>, code: Option<Arc<Code>> },
+}
+
+impl Artifact {
+    /// The zip, when there is one.
+    pub(super) fn code(&self) -> Option<&Arc<Code>> {
+        match self {
+            Self::Package { code, .. } => Some(code),
+            Self::Builtin { code, .. } => code.as_ref(),
+            Self::Image { .. } => None,
+        }
+    }
+
+    /// `CodeSha256`. Images and built-in commands without a zip have the hash of nothing.
+    pub(super) fn sha256(&self) -> &str {
+        const OF_NOTHING: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+        self.code().map_or(OF_NOTHING, |code| &code.sha256)
+    }
+
+    /// `CodeSize` in bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.code().map_or(0, |code| code.size)
+    }
+
+    pub(super) fn same_code(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Image { uri: a }, Self::Image { uri: b }) => a == b,
+            (Self::Builtin { command: a, .. }, Self::Builtin { command: b, .. }) => a == b,
+            (a, b) => a.sha256() == b.sha256(),
+        }
+    }
+}
+
+/// Code and configuration that processes are started from. Never changes; an update makes a new one.
+#[derive(Debug)]
+pub(super) struct Deployment {
+    /// Different for every deployment of this Lambda: processes belong to exactly one.
+    pub(super) generation: u64,
+    pub(super) function: String,
+    /// `$LATEST` or a number.
+    pub(super) version: String,
+    /// The region that the function was made in.
+    pub(super) region: String,
+    pub(super) configuration: Configuration,
+    pub(super) artifact: Artifact,
+    /// Set when no further invocation will run it.
+    pub(super) retired: AtomicBool,
+}
+
+impl Deployment {
+    pub(super) fn new(
+        function: &str,
+        version: &str,
+        region: &str,
+        configuration: Configuration,
+        artifact: Artifact,
+    ) -> Arc<Self> {
+        static GENERATIONS: AtomicU64 = AtomicU64::new(0);
+        Arc::new(Self {
+            generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
+            function: function.to_owned(),
+            version: version.to_owned(),
+            region: region.to_owned(),
+            configuration,
+            artifact,
+            retired: AtomicBool::new(false),
+        })
+    }
+
+    /// The same code and configuration as a published version.
+    pub(super) fn published(&self, version: &str, description: Option<String>) -> Arc<Self> {
+        let mut configuration = self.configuration.clone();
+        if let Some(description) = description {
+            configuration.description = description;
+        }
+        Self::new(&self.function, version, &self.region, configuration, self.artifact.clone())
+    }
+
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+}

@@ -1,0 +1,63 @@
+//! Functions that survive a restart.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::support::{Bench, encoded, zipped};
+
+const FILES: &[(&str, &str)] = &[("app.py", "def handler(event, context): return 1\n")];
+const OTHER: &[(&str, &str)] = &[("app.py", "def handler(event, context): return 2\n")];
+
+async fn kept_in(directory: &std::path::Path) -> Bench {
+    let bench = Bench::new();
+    bench.lambda.keep_in(directory.join("lambda")).await.unwrap();
+    bench
+}
+
+#[tokio::test]
+async fn functions_are_as_they_were_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let bench = kept_in(directory.path()).await;
+    bench.create("f", "python3.12", "app.handler", FILES).await;
+    bench.send(Method::POST, "/2015-03-31/functions/f/versions", json!({})).await;
+    let alias = json!({ "Name": "live", "FunctionVersion": "1" });
+    bench.send(Method::POST, "/2015-03-31/functions/f/aliases", alias).await;
+    bench.update_code("f", json!({ "ZipFile": encoded(&zipped(OTHER)) })).await;
+    let before = (bench.configuration("f").await, bench.get("/2015-03-31/functions/f/aliases").await.body);
+    let hash = |shown: &Value| shown["Configuration"]["CodeSha256"].clone();
+    let published = hash(&bench.get("/2015-03-31/functions/f?Qualifier=live").await.body);
+
+    let again = kept_in(directory.path()).await;
+    let mut after = (again.configuration("f").await, again.get("/2015-03-31/functions/f/aliases").await.body);
+    // The end of an update isn't written down by itself: its revision may be another one.
+    after.0["RevisionId"] = before.0["RevisionId"].clone();
+    assert_eq!(after, before);
+    assert_eq!(hash(&again.get("/2015-03-31/functions/f?Qualifier=live").await.body), published);
+    assert_ne!(published, after.0["CodeSha256"]);
+}
+
+#[tokio::test]
+async fn packages_that_no_function_has_are_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let bench = kept_in(directory.path()).await;
+    bench.create("f", "python3.12", "app.handler", FILES).await;
+    let files = || std::fs::read_dir(directory.path().join("lambda")).unwrap().count();
+    assert_eq!(files(), 2);
+    bench.update_code("f", json!({ "ZipFile": encoded(&zipped(OTHER)) })).await;
+    assert_eq!(files(), 2);
+    bench.send(Method::DELETE, "/2015-03-31/functions/f", Value::Null).await;
+    assert_eq!(files(), 1);
+    let again = kept_in(directory.path()).await;
+    assert_eq!(again.get("/2015-03-31/functions/f").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_damaged_package_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    kept_in(directory.path()).await.create("f", "python3.12", "app.handler", FILES).await;
+    let packages = std::fs::read_dir(directory.path().join("lambda")).unwrap();
+    let package = packages.map(|entry| entry.unwrap().path()).find(|path| path.extension().unwrap() == "zip").unwrap();
+    std::fs::write(&package, zipped(OTHER)).unwrap();
+    let refused = Bench::new().lambda.keep_in(directory.path().join("lambda")).await.unwrap_err();
+    assert_eq!(refused.0, package);
+}

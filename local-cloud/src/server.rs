@@ -179,6 +179,9 @@ async fn exchange(
 
     let (mut parts, body) = response.into_parts();
     parts.headers.entry(header::SERVER).or_insert(HeaderValue::from_static("AmazonS3"));
+    if let Some(OperationName(name)) = parts.extensions.remove::<OperationName>() {
+        entry.set_operation(&name);
+    }
     let error = parts.extensions.remove::<ErrorCode>().map(|ErrorCode(code)| code);
     entry.answered(parts.status.as_u16(), response_head_bytes(&parts.headers), error);
     let body = Outbound::new(body, Arc::clone(&entry), Arc::clone(&services.faults), early_end);
@@ -188,6 +191,10 @@ async fn exchange(
     unfinished.disarm();
     Ok(Response::from_parts(parts, body))
 }
+
+/// AWS's name of the operation as its service has found it, for the log.
+#[derive(Clone, Debug)]
+pub(crate) struct OperationName(pub(crate) String);
 
 /// AWS's error code, for the log.
 #[derive(Clone, Debug)]
@@ -229,8 +236,8 @@ async fn lambda(services: &Services, request: Request<Inbound>, entry: &Arc<Entr
         Err(denied) => return json_error(denied.status, lambda_code(denied.code), &denied.message, entry),
     };
     let answer = services.lambda.handle(request).await;
-    entry.set_operation(answer.operation);
     let mut response = answer.response.map(full);
+    response.extensions_mut().insert(OperationName(answer.operation.to_owned()));
     let headers = response.headers_mut();
     headers.entry("x-amzn-requestid").or_insert_with(|| header_value(entry.id()));
     if let Some(code) = headers.get("x-amzn-errortype").and_then(|code| code.to_str().ok()).map(str::to_owned) {

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -173,6 +174,9 @@ impl Drop for Inbound {
     }
 }
 
+/// What the bytes before a cut get to reach the client.
+const FLUSH: Duration = Duration::from_millis(50);
+
 /// How an answer's body ends before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -189,6 +193,8 @@ pub(crate) struct Outbound {
     pace: Pace,
     /// Bytes that may still pass, and what happens then.
     early_end: Option<(u64, Ending)>,
+    /// When a cut body's last bytes are out.
+    flushed: Option<Pin<Box<Sleep>>>,
     /// Bytes until the log line can be written, if the length is known.
     remaining: Option<u64>,
 }
@@ -201,17 +207,18 @@ impl Outbound {
         early_end: Option<(u64, Ending)>,
     ) -> Self {
         let remaining = inner.size_hint().exact();
-        Self { inner, entry, pace: Pace::new(faults, Direction::Down), early_end, remaining }
+        Self { inner, entry, pace: Pace::new(faults, Direction::Down), early_end, flushed: None, remaining }
     }
 
-    fn early_end(&self) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.early_end {
-            Some((0, Ending::Cut)) => {
-                Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "injected fault").into())))
-            }
+    fn early_end(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some((_, Ending::Cut)) = self.early_end else {
             // No waker: hyper drops the body when the client closes the connection.
-            _ => Poll::Pending,
-        }
+            return Poll::Pending;
+        };
+        // An error at once would make hyper throw away what it has not written yet.
+        let flushed = self.flushed.get_or_insert_with(|| Box::pin(tokio::time::sleep(FLUSH)));
+        ready!(flushed.as_mut().poll(cx));
+        Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "injected fault").into())))
     }
 }
 
@@ -224,7 +231,7 @@ impl Body for Outbound {
         let mut held = ready!(this.pace.poll_held(cx));
         if held.is_none() {
             if matches!(this.early_end, Some((0, _))) {
-                return this.early_end();
+                return this.early_end(cx);
             }
             match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
                 None => {

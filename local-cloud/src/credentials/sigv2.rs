@@ -84,13 +84,14 @@ impl Signature {
     }
 
     fn string_to_sign(&self, head: &Head<'_>) -> String {
-        let mut text = format!(
-            "{}\n{}\n{}\n{}\n",
-            head.method,
-            head.header("content-md5").unwrap_or_default(),
-            head.header("content-type").unwrap_or_default(),
-            self.expires,
-        );
+        // What a client moved from headers into the query is signed as the header it was.
+        let parameters = head.parameters();
+        let moved = |name: &str| {
+            parameters.iter().find_map(|(found, value)| found.eq_ignore_ascii_case(name).then_some(value.as_str()))
+        };
+        let described = |name: &str| head.header(name).or_else(|| moved(name)).unwrap_or_default();
+        let mut text =
+            format!("{}\n{}\n{}\n{}\n", head.method, described("content-md5"), described("content-type"), self.expires);
         let mut amz: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, value) in head.headers {
             if name.as_str().starts_with("x-amz-") {
@@ -98,10 +99,10 @@ impl Signature {
                 amz.entry(name.as_str().to_owned()).or_default().push(value);
             }
         }
-        // Parameters that a client moved from headers into the query are signed as the headers they were.
-        for (name, value) in head.parameters() {
-            if name.starts_with("x-amz-") {
-                amz.entry(name).or_default().push(value);
+        for (name, value) in &parameters {
+            let name = name.to_ascii_lowercase();
+            if name.starts_with("x-amz-") && !head.headers.contains_key(&name) {
+                amz.entry(name).or_default().push(value.clone());
             }
         }
         for (name, values) in amz {
@@ -111,7 +112,7 @@ impl Signature {
             let _ = write!(text, "/{bucket}");
         }
         text.push_str(head.uri.path());
-        let mut signed: Vec<(String, String)> = head.parameters();
+        let mut signed = parameters.clone();
         signed.retain(|(name, _)| SIGNED_PARAMETERS.contains(&name.as_str()));
         signed.sort();
         for (at, (name, value)) in signed.into_iter().enumerate() {
@@ -136,10 +137,10 @@ mod tests {
     fn the_documented_example_has_the_documented_signature() {
         let uri: Uri = "/photos/puppy.jpg?AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE&Expires=1175139620&Signature=NpgCjnDzrM%2BWFzoENXmpNDUsSn8%3D".parse().unwrap();
         let mut headers = HeaderMap::new();
-        headers.insert("host", "awsexamplebucket1.us-west-1.s3.amazonaws.com".parse().unwrap());
+        headers.insert("host", "johnsmith.s3.amazonaws.com".parse().unwrap());
         let head = Head { method: &Method::GET, uri: &uri, headers: &headers };
         let signature = Signature::of(&head).unwrap();
-        assert_eq!(signature.string_to_sign(&head), "GET\n\n\n1175139620\n/awsexamplebucket1/photos/puppy.jpg");
+        assert_eq!(signature.string_to_sign(&head), "GET\n\n\n1175139620\n/johnsmith/photos/puppy.jpg");
         assert!(signature.verify(&head, "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY").is_ok());
         assert!(signature.verify(&head, "another").is_err());
         assert!(signature.check_time().is_err(), "it expired in 2007");

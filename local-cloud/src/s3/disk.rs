@@ -41,7 +41,8 @@ pub(super) struct Disk {
     path: PathBuf,
     /// Locked as long as this process uses the directory.
     _lock: File,
-    /// False once the store is being closed: then segments outlive their last user.
+    /// Whether a segment's file goes with its last user. Not while records are still being read, nor once the store is
+    /// being closed.
     open: Arc<AtomicBool>,
 }
 
@@ -92,9 +93,12 @@ impl Disk {
             let directory = path.join(directory);
             fs::create_dir_all(&directory).map_err(at(&directory))?;
         }
-        let disk = Self { path, _lock: lock, open: Arc::new(AtomicBool::new(true)) };
+        let disk = Self { path, _lock: lock, open: Arc::new(AtomicBool::new(false)) };
         let segments = disk.read_segments()?;
         let (buckets, last) = disk.read_buckets(&segments)?;
+        // Every record has been read: segments that none of them names go, with their files.
+        disk.open.store(true, Ordering::Release);
+        drop(segments);
         Ok((disk, buckets, last))
     }
 
@@ -165,7 +169,6 @@ impl Disk {
             let Some(id) = path.file_name().and_then(|name| name.to_str()).map(str::to_owned) else { continue };
             let chunks = read_chunks(&path).map_err(|error| (path.clone(), error.to_string()))?;
             let file = SegmentFile { path, open: Arc::clone(&self.open) };
-            // Those that no record names are dropped after this, and their files with them.
             segments.insert(id.clone(), Arc::new(Segment::new(id, chunks, Some(file))));
         }
         Ok(segments)

@@ -32,6 +32,11 @@ pub(crate) fn version_id() -> String {
     identifier(ALPHANUMERIC, 32)
 }
 
+/// Whether a text could be the id of a version. AWS tells one that never was from one that is no id at all.
+pub(crate) fn is_version_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
 /// As in `UploadId`.
 pub(crate) fn upload_id() -> String {
     identifier(ALPHANUMERIC, 96)

@@ -21,11 +21,13 @@ const GATHERED_BELOW: usize = 64 * 1024;
 /// What gathered frames are joined into.
 const GATHERED_TO: usize = 1 << 20;
 
+/// A checksum that a client declares: the algorithm, with its value unless that follows as a trailing header.
+type DeclaredChecksum = (Algorithm, Option<Vec<u8>>);
+
 /// What a client says about the body that it sends.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Declared {
-    /// The algorithm, with its value unless that follows as a trailing header.
-    checksum: Option<(Algorithm, Option<Vec<u8>>)>,
+    checksum: Option<DeclaredChecksum>,
     md5: Option<[u8; 16]>,
 }
 
@@ -39,7 +41,7 @@ impl Declared {
     }
 }
 
-fn declared_checksum(headers: &HeaderMap) -> Result<Option<(Algorithm, Option<Vec<u8>>)>, Refusal> {
+fn declared_checksum(headers: &HeaderMap) -> Result<Option<DeclaredChecksum>, Refusal> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let several = || {
         Refusal::invalid_request("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")

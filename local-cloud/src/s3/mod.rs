@@ -21,7 +21,7 @@ mod range;
 mod rope;
 mod store;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -39,6 +39,7 @@ pub(crate) use store::Store;
 
 use crate::credentials::{Credentials, Head};
 use crate::operation::{Target, percent_decoded};
+use crate::server::OperationName;
 use crate::wire::{AnyBody, Inbound, full};
 use error::{HOST_ID, RefusalSlot};
 use intake::Declared;
@@ -61,6 +62,8 @@ pub(crate) struct Context {
     /// How the client reached the cloud, as in `http://127.0.0.1:4566`.
     pub(crate) endpoint: String,
     slot: RefusalSlot,
+    /// The operation that `s3s` has found.
+    found: Arc<OnceLock<String>>,
 }
 
 impl Context {
@@ -120,7 +123,8 @@ impl Service {
         let head = request.method() == Method::HEAD;
         let resource = target.resource.clone().unwrap_or_default();
         let slot = RefusalSlot::default();
-        let answer = match self.prepare(request, credentials, target, &slot) {
+        let found = Arc::new(OnceLock::new());
+        let answer = match self.prepare(request, credentials, target, &slot, &found) {
             Err(refusal) => Err(refusal),
             Ok(request) => match self.protocol.call(request).await {
                 Ok(response) => self.answered(response, &slot).await,
@@ -133,6 +137,9 @@ impl Service {
             headers.insert("x-amz-request-id", id);
         }
         headers.insert("x-amz-id-2", HeaderValue::from_static(HOST_ID));
+        if let Some(name) = found.get() {
+            response.extensions_mut().insert(OperationName(name.clone()));
+        }
         response
     }
 
@@ -143,6 +150,7 @@ impl Service {
         credentials: &Credentials,
         target: &Target,
         slot: &RefusalSlot,
+        found: &Arc<OnceLock<String>>,
     ) -> Result<s3s::HttpRequest, Refusal> {
         let (mut parts, body) = request.into_parts();
         let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
@@ -175,6 +183,7 @@ impl Service {
             arrived,
             endpoint,
             slot: slot.clone(),
+            found: Arc::clone(found),
         };
         tolerate(&mut parts.headers);
         parts.extensions.insert(context);
@@ -247,7 +256,8 @@ fn unsigned_uri(uri: &mut Uri, headers: &mut HeaderMap) -> Result<(), Refusal> {
         if presigned_v2 && signature.contains(&lower.as_str()) {
             continue;
         }
-        if !lower.starts_with("x-amz-") {
+        let described = presigned_v2 && matches!(lower.as_str(), "content-type" | "content-md5");
+        if !lower.starts_with("x-amz-") && !described {
             kept.push(pair);
             continue;
         }
@@ -372,12 +382,16 @@ impl S3Auth for FormSecrets {
     }
 }
 
-/// Lets every operation pass but the form that nobody signed.
+/// Lets every operation pass but the form that nobody signed, and notes its name.
 struct AlreadyVerified;
 
 #[async_trait::async_trait]
 impl S3Access for AlreadyVerified {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let name = cx.s3_op().name().to_owned();
+        if let Some(context) = cx.extensions_mut().get::<Context>() {
+            let _ = context.found.set(name);
+        }
         if cx.s3_op().name() == "PostObject" && cx.credentials().is_none() {
             return Err(S3Error::with_message(S3ErrorCode::AccessDenied, "Access Denied"));
         }

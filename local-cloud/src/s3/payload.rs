@@ -84,8 +84,8 @@ impl Binding {
 pub(crate) fn decoded(body: Inbound, binding: Binding) -> impl Stream<Item = Result<Bytes, Refusal>> + Send {
     let source = Source { body, buffer: BytesMut::new() };
     let state = match binding {
-        Binding::Unsigned => Reader::Plain(source, None),
-        Binding::Digest(expected) => Reader::Plain(source, Some((Sha256::new(), expected))),
+        Binding::Unsigned => Reader::Plain(Box::new(source), None),
+        Binding::Digest(expected) => Reader::Plain(Box::new(source), Some((Sha256::new(), expected))),
         Binding::Chunked { signer, length, trailers } => {
             Reader::Chunked(Box::new(Chunked { source, signer, trailers, left: length, chunk: None }))
         }
@@ -125,7 +125,7 @@ fn check_digest(digest: Option<(Sha256, String)>) -> Result<(), Refusal> {
 }
 
 enum Reader {
-    Plain(Source, Option<(Sha256, String)>),
+    Plain(Box<Source>, Option<(Sha256, String)>),
     Chunked(Box<Chunked>),
 }
 

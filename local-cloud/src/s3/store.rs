@@ -116,9 +116,10 @@ impl State {
 /// The store. Shared by S3's operations and by Lambda, which reads code from it.
 #[derive(Debug)]
 pub(crate) struct Store {
+    /// Dropped first: from then on the segments' files outlive the state that uses them.
+    disk: Option<Disk>,
     state: Mutex<State>,
     moments: AtomicU64,
-    disk: Option<Disk>,
 }
 
 impl Store {

@@ -6,9 +6,9 @@ use s3s::dto::*;
 
 use super::{Answer, plain};
 use crate::s3::conditions::check_delete;
-use crate::s3::model::{Deleted, Moment, Time, Versioning};
+use crate::s3::model::{Deleted, Moment, NULL, Time, Versioning};
 use crate::s3::store::State;
-use crate::s3::{Context, Refusal, Store};
+use crate::s3::{Context, Refusal, Store, ids};
 
 /// What one delete is about.
 struct Target<'a> {
@@ -27,10 +27,12 @@ fn delete(state: &mut State, target: &Target<'_>, now: Moment) -> Result<Deleted
         return Ok(state.key_mut(target.bucket, target.key)?.delete(target.key, now));
     };
     let Some(version) = bucket.version(target.key, id) else {
-        if bucket.versioning == Versioning::Never && id != crate::s3::model::NULL {
+        let possible = id == NULL || (bucket.versioning != Versioning::Never && ids::is_version_id(id));
+        if !possible {
             return Err(Refusal::invalid_argument("Invalid version id specified", "versionId", id));
         }
-        return Ok(Deleted { version_id: Some(id.to_owned()), delete_marker: false });
+        let shown = (bucket.versioning != Versioning::Never).then(|| id.to_owned());
+        return Ok(Deleted { version_id: shown, delete_marker: false });
     };
     let held = version
         .object

@@ -1,0 +1,61 @@
+//! Faults do what they say, to the calls they are meant for.
+
+use std::time::{Duration, Instant};
+
+use aws_sdk_s3::primitives::ByteStream;
+use local_cloud::{Action, Fault, Link};
+
+use crate::{BUCKET, MIB, bytes, cloud, refused};
+
+#[tokio::test]
+async fn the_second_call_is_throttled_and_does_nothing() {
+    let cloud = cloud().await;
+    cloud.cloud.faults().inject(Fault::on("PutObject").nth(2).then(Action::Respond { status: 503, code: "SlowDown" }));
+    cloud.put("a", b"1").await;
+    let second = cloud.s3.put_object().bucket(BUCKET).key("b").body(ByteStream::from(bytes(MIB))).send().await;
+    assert_eq!(refused(second), (503, "SlowDown".to_owned()));
+    assert_eq!(refused(cloud.s3.head_object().bucket(BUCKET).key("b").send().await).0, 404);
+    cloud.put("b", b"2").await;
+}
+
+#[tokio::test]
+async fn a_reset_before_acting_changes_nothing_and_one_after_does() {
+    let cloud = cloud().await;
+    cloud.cloud.faults().inject(Fault::on("PutObject").then(Action::ResetBefore));
+    assert!(cloud.s3.put_object().bucket(BUCKET).key("k").send().await.is_err());
+    assert_eq!(refused(cloud.s3.head_object().bucket(BUCKET).key("k").send().await).0, 404);
+    cloud.cloud.faults().inject(Fault::on("PutObject").then(Action::ResetAfter));
+    assert!(cloud.s3.put_object().bucket(BUCKET).key("k").send().await.is_err());
+    cloud.s3.head_object().bucket(BUCKET).key("k").send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cut_body_ends_early_and_is_counted_as_far_as_it_got() {
+    let cloud = cloud().await;
+    cloud.put("k", bytes(MIB)).await;
+    cloud.cloud.faults().inject(Fault::on("GetObject").then(Action::CutBody { after: 1000 }));
+    let got = cloud.s3.get_object().bucket(BUCKET).key("k").send().await.unwrap();
+    assert!(got.body.collect().await.is_err());
+    let record = cloud.cloud.requests().pop().unwrap();
+    assert_eq!((record.status, record.bytes_out), (200, 1000));
+    assert_eq!(record.fault.as_deref(), Some("body cut after 1000 bytes"));
+}
+
+#[tokio::test]
+async fn an_error_inside_a_200_is_an_error_to_the_client() {
+    let cloud = cloud().await;
+    cloud.put("k", b"x").await;
+    cloud.cloud.faults().inject(Fault::on("CopyObject").then(Action::ErrorInside200 { code: "InternalError" }));
+    let copy = cloud.s3.copy_object().bucket(BUCKET).key("copy").copy_source("bucket/k").send().await;
+    assert_eq!(refused(copy).1, "InternalError");
+}
+
+#[tokio::test]
+async fn the_link_slows_a_body_down_to_its_rate() {
+    let cloud = cloud().await;
+    cloud.put("k", bytes(MIB)).await;
+    cloud.cloud.faults().set_link(Link { down: Some(4 * MIB as u64), ..Link::default() });
+    let started = Instant::now();
+    assert_eq!(cloud.get("k").await.len(), MIB);
+    assert!(started.elapsed() >= Duration::from_millis(240), "{:?}", started.elapsed());
+}

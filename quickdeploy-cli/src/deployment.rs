@@ -197,9 +197,15 @@ impl Deployment<'_> {
     /// Patches the artifact. An interrupt stops a direct patch before its commit; a function that was invoked can't
     /// be stopped and is waited for.
     async fn patch(&self, comparison: &mut Comparison, interrupts: &Interrupts) -> Result<Done> {
-        let progress = self.ui.progress("Patching");
+        let _progress = self.ui.progress("Patching");
         let changes = read_changes(&comparison.diff).await?;
-        let patcher = Patcher { cloud: self.cloud, artifact: &self.artifact, via: self.via, function: &self.zipedit };
+        let patcher = Patcher {
+            ui: self.ui,
+            cloud: self.cloud,
+            artifact: &self.artifact,
+            via: self.via,
+            function: &self.zipedit,
+        };
         let stop = Stop::never();
         let options = Options::new().stop(stop.clone());
         if interrupts.so_far() > 0 {
@@ -207,19 +213,13 @@ impl Deployment<'_> {
         }
         let patching = patcher.patch(&comparison.store, comparison.artifact.clone(), &changes, &options);
         tokio::pin!(patching);
-        let done = tokio::select! {
+        tokio::select! {
             done = &mut patching => done,
             () = interrupts.nth(1) => {
                 stop.now();
                 patching.await
             }
-        };
-        drop(progress);
-        let done = done?;
-        if let Some(note) = &done.note {
-            self.ui.warning(note, &[]);
         }
-        Ok(done)
     }
 
     /// Which functions run the artifact, and which don't.

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::project::{ArtifactUrl, Via};
 use crate::rate::Quota;
 use crate::retry::retried;
-use crate::ui::bytes;
+use crate::ui::{Ui, bytes, duration};
 
 /// The zipedit function's name, when the configuration gives none.
 pub(crate) const DEFAULT_FUNCTION: &str = "zipedit";
@@ -145,8 +145,9 @@ impl From<Report> for Patched {
 }
 
 /// How to patch.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Patcher<'a> {
+    pub(crate) ui: &'a Ui,
     pub(crate) cloud: &'a Cloud,
     pub(crate) artifact: &'a ArtifactUrl,
     pub(crate) via: Via,
@@ -154,13 +155,11 @@ pub(crate) struct Patcher<'a> {
     pub(crate) function: &'a str,
 }
 
-/// What was done, and how it came to be done this way.
+/// What was done, and in which way.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) way: Way,
     pub(crate) patched: Patched,
-    /// Why it was not the way that was planned.
-    pub(crate) note: Option<String>,
 }
 
 impl Patcher<'_> {
@@ -175,21 +174,26 @@ impl Patcher<'_> {
         let way = match self.via {
             Via::Lambda => Way::Lambda,
             Via::Direct => Way::Direct,
-            Via::Auto => choose(&self.weights(store, &artifact, changes)?),
+            Via::Auto => {
+                let weights = self.weights(store, &artifact, changes)?;
+                let (direct, lambda) = (duration(weights.direct()), duration(weights.lambda()));
+                self.ui.verbose(format!("estimated time: {direct} from here, {lambda} by the function"));
+                choose(&weights)
+            }
         };
         let direct = async |artifact| {
             let edited = zipedit::edit_from(store, Some(artifact), changes, options).await;
             edited.map(|(report, _)| Patched::from(report)).map_err(|error| self.cloud.explain_engine(&error))
         };
         if way == Way::Direct {
-            return Ok(Done { way, patched: direct(artifact).await?, note: None });
+            return Ok(Done { way, patched: direct(artifact).await? });
         }
         match self.invoke(changes).await {
-            Ok(patched) => Ok(Done { way, patched, note: None }),
+            Ok(patched) => Ok(Done { way, patched }),
             Err(error) if self.via == Via::Auto && unavailable(&error) => {
-                let note =
-                    format!("patching directly, because the function `{}` can't be used: {error}", self.function);
-                Ok(Done { way: Way::Direct, patched: direct(artifact).await?, note: Some(note) })
+                let why = format!("patching from here, as the function `{}` can't be used: {error}", self.function);
+                self.ui.warning(why, error.hints());
+                Ok(Done { way: Way::Direct, patched: direct(artifact).await? })
             }
             Err(error) => Err(error),
         }

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 pub(crate) use progress::Progress;
 pub(crate) use table::{Align, Table};
-pub(crate) use text::{bytes, count, duration, percent, short_sha};
+pub(crate) use text::{bytes, duration, percent, plural, short_sha};
 use text::{end_cut, middle_cut};
 
 use crate::args::{Color, Global};
@@ -164,6 +164,11 @@ impl Ui {
         let size =
             terminal_size::terminal_size_of(io::stdout()).or_else(|| terminal_size::terminal_size_of(io::stderr()));
         size.map_or(80, |(width, _)| usize::from(width.0)).clamp(40, 160)
+    }
+
+    /// As much of a line as fits under the text of a status line.
+    pub(crate) fn fitting(&self, line: &str) -> String {
+        end_cut(line, self.width().saturating_sub(VERB_WIDTH + 1))
     }
 
     fn stdout(&self, text: std::fmt::Arguments<'_>) {

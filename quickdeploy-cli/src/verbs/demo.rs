@@ -20,7 +20,7 @@ use crate::deployment::{Deploy, Deployment};
 use crate::error::{Error, Result};
 use crate::interrupt::{Interrupts, nothing_changed};
 use crate::project::{ArtifactUrl, CONFIG_FILE, Deletion, Functions, Project, STATE_DIR, Via};
-use crate::ui::{Align, Table, Ui, bytes, count, duration, percent};
+use crate::ui::{Align, Table, Ui, bytes, duration, percent, plural};
 use crate::via::DEFAULT_FUNCTION;
 
 const REGION: &str = "us-east-1";
@@ -290,14 +290,9 @@ async fn package(ui: &Ui, project: &Project, stage: &Stage<'_>) -> Result<()> {
     drop(progress);
     ui.status(
         "Packaged",
-        format!(
-            "{} files into {} ({}) in {}",
-            count(packaged.entries as u64),
-            stage.artifact,
-            bytes(packaged.bytes),
-            duration(start.elapsed())
-        ),
+        format!("{}, {}, in {}", plural(packaged.entries, "file"), bytes(packaged.bytes), duration(start.elapsed())),
     );
+    ui.detail(format!("into {}", stage.artifact));
     Ok(())
 }
 
@@ -342,10 +337,10 @@ impl Edit {
         ui.result("");
         ui.status("Edited", &self.file);
         for line in &self.removed {
-            ui.detail(format!("- {line}").red());
+            ui.detail(ui.fitting(&format!("- {line}")).red());
         }
         for line in &self.added {
-            ui.detail(format!("+ {line}").green());
+            ui.detail(ui.fitting(&format!("+ {line}")).green());
         }
     }
 }
@@ -433,11 +428,15 @@ impl Traffic {
     fn show(&self, ui: &Ui, deploy: &Deploy) {
         let size = deploy.artifact.size;
         let requests = self.requests;
+        let moved = self.up + self.down;
         ui.status(
             "Moved",
-            format!("{} up, {} down over your link, in {requests} requests:", bytes(self.up), bytes(self.down)),
+            format!("{} up, {} down over your link, in {requests} requests", bytes(self.up), bytes(self.down)),
         );
-        ui.detail(format!("{} of the artifact, which has {}", percent(self.up + self.down, size), bytes(size)));
+        // Below that, the requests themselves are larger than the artifact.
+        if moved < size {
+            ui.detail(format!("which is {} of the artifact's {}", percent(moved, size), bytes(size)));
+        }
         let inside = self.requests_inside;
         ui.detail(format!("{} between the function and S3, in {inside} requests", bytes(self.inside)));
     }
@@ -448,7 +447,7 @@ fn farewell(ui: &Ui, dir: Option<&Path>, elapsed: Duration) {
     ui.result("");
     ui.result("Next:");
     if dir.is_none() {
-        ui.result("  quickdeploy demo DIR     the same with a project of yours, which is copied, not touched");
+        ui.result("  quickdeploy demo DIR     the same with a copy of a project of yours");
     }
     ui.result("  quickdeploy.toml         name your artifact and functions in it:");
     ui.result("                             artifact = \"s3://BUCKET/KEY\"");

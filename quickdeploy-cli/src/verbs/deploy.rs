@@ -7,7 +7,7 @@ use crate::deployment::{Deploy, Deployment};
 use crate::error::Result;
 use crate::interrupt::Interrupts;
 use crate::project::{Deletion, Via};
-use crate::ui::{Align, Table, Ui, duration, short_sha};
+use crate::ui::{Align, Table, Ui, duration, plural, short_sha};
 use crate::update::{Outcome, Status};
 use crate::via::DEFAULT_FUNCTION;
 
@@ -67,20 +67,16 @@ pub(super) fn show(ui: &Ui, deploy: &Deploy) {
     } else if deploy.dry_run {
         ui.status("Dry run", format!("nothing was changed; {stale} of {total} functions would be updated"));
     } else if live == 0 && stale == 0 {
-        ui.status("Finished", format!("nothing to do: {} already live, in {took}", plural(total)));
+        ui.status("Finished", format!("nothing to do: {} already live, in {took}", plural(total, "function")));
     } else if stale > 0 {
         ui.status("Finished", format!("{live} live in {took}; {stale} left stale, as they were not asked for"));
     } else {
-        ui.status("Finished", format!("{} live in {took}", plural(total)));
+        ui.status("Finished", format!("{} live in {took}", plural(total, "function")));
     }
 }
 
 fn with(deploy: &Deploy, status: Status) -> impl Iterator<Item = &Outcome> {
     deploy.functions.iter().filter(move |outcome| outcome.status == status)
-}
-
-fn plural(functions: usize) -> String {
-    if functions == 1 { "1 function".to_owned() } else { format!("{functions} functions") }
 }
 
 /// Functions, with what they ran before and run now.

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use aws_sdk_lambda::types::{Architecture, S3ObjectStorageMode};
 use local_cloud::{Action, Fault, LambdaSettings};
 use serde_json::{Value, json};
 
@@ -186,6 +187,41 @@ async fn functions_are_found_by_the_code_they_share_even_after_one_failed() {
     world.cloud.faults().clear();
     let document = world.run(&["--json"]).await.expect_code(0).json();
     assert_eq!(statuses(&document), [("a", "current"), ("b", "live")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_without_versions_will_do() {
+    let world = World::with_functions(&["a"]).await;
+    world.s3.create_bucket().bucket("plain").send().await.unwrap();
+    world.s3.put_object().bucket("plain").key(KEY).body(world.artifact().await.into()).send().await.unwrap();
+    world.write("quickdeploy.toml", &config(&["a"], "direct").replace(BUCKET, "plain"));
+    world.write("start.js", "// edited\n");
+    let document = world.run(&["--json"]).await.expect_code(0).json();
+    assert_eq!(statuses(&document), [("a", "live")]);
+    assert_eq!(document["artifact"]["versionId"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn storage_mode_key_and_architecture_stay_as_they_are() {
+    let world = World::with_functions(&["copied", "referenced"]).await;
+    let key = "arn:aws:kms:us-east-1:000000000000:key/0123";
+    let update = |name: &str| world.lambda.update_function_code().function_name(name).s3_bucket(BUCKET).s3_key(KEY);
+    update("copied").source_kms_key_arn(key).architectures(Architecture::Arm64).send().await.unwrap();
+    update("referenced").s3_object_storage_mode(S3ObjectStorageMode::Reference).send().await.unwrap();
+    world.write("start.js", "// edited\n");
+
+    let document = world.run(&["--json"]).await.expect_code(0).json();
+
+    assert_eq!(statuses(&document), [("copied", "live"), ("referenced", "live")]);
+    let copied = world.lambda.get_function().function_name("copied").send().await.unwrap();
+    assert_eq!(copied.code().unwrap().source_kms_key_arn(), Some(key));
+    assert_eq!(copied.configuration().unwrap().architectures(), [Architecture::Arm64]);
+    let referenced = world.lambda.get_function().function_name("referenced").send().await.unwrap();
+    let object = referenced.code().unwrap().resolved_s3_object().expect("it runs from a copy now");
+    assert_eq!(object.s3_object_version(), document["artifact"]["versionId"].as_str());
+
+    let document = world.run(&["--json"]).await.expect_code(0).json();
+    assert_eq!(statuses(&document), [("copied", "current"), ("referenced", "current")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

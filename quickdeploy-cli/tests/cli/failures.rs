@@ -1,6 +1,6 @@
 //! Everything that has to be refused, by its name, with the artifact untouched.
 
-use aws_sdk_lambda::types::{AllowedPublishers, CodeSigningPolicies, CodeSigningPolicy};
+use aws_sdk_lambda::types::{AllowedPublishers, CodeSigningPolicies, CodeSigningPolicy, FunctionCode, PackageType};
 
 use crate::world::{KEY, Ran, World, config};
 
@@ -51,6 +51,22 @@ async fn enforced_code_signing() {
     let (kind, message) = error(&ran);
     assert_eq!(kind, "CodeSigningEnforced");
     assert!(message.contains("`signed`"), "{message}");
+    world.assert_nothing_was_changed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_runs_from_an_image() {
+    let world = World::with_functions(&["a"]).await;
+    let code = FunctionCode::builder().image_uri("000000000000.dkr.ecr.us-east-1.amazonaws.com/app:1").build();
+    let image = world.lambda.create_function().function_name("image").package_type(PackageType::Image).code(code);
+    image.role("arn:aws:iam::000000000000:role/test").send().await.unwrap();
+    world.cloud.clear_requests();
+    world.write("quickdeploy.toml", &config(&["a", "image"], "direct"));
+    world.write("start.js", "// edited\n");
+    let ran = world.run(&["--json"]).await.expect_code(1);
+    let (kind, message) = error(&ran);
+    assert_eq!(kind, "ImageFunction");
+    assert!(message.contains("`image`"), "{message}");
     world.assert_nothing_was_changed();
 }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use local_cloud::{Action, Fault};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
 use crate::world::{Ran, World, sha256};
@@ -49,6 +50,28 @@ async fn during_the_updates_they_are_finished_first() {
     let ran = Ran::of(&child.wait_with_output().await.unwrap()).expect_code(0);
     assert!(ran.stderr.contains("warning: interrupted"), "{}", ran.stderr);
     assert_eq!(ran.json()["ok"], true);
+    let artifact = sha256(&world.artifact().await);
+    for name in ["a", "b"] {
+        assert_eq!(world.live(name).await.0, artifact);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_one_ends_the_updates_and_the_next_run_resumes() {
+    let world = World::with_functions(&["a", "b"]).await;
+    world.write("start.js", "// edited\n");
+    world.cloud.faults().inject(Fault::on("UpdateFunctionCode").about("b").then(Action::Stall));
+    let mut child = world.command(&["--json"]).spawn().unwrap();
+    seen(&world, "UpdateFunctionCode").await;
+    interrupt(&child);
+    let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+    while !stderr.next_line().await.unwrap().expect("it did not say that it goes on").contains("press Ctrl-C again") {}
+    interrupt(&child);
+    let ran = Ran::of(&child.wait_with_output().await.unwrap()).expect_code(1);
+    assert_eq!(ran.json()["error"]["errorType"], "Interrupted");
+
+    world.cloud.faults().clear();
+    world.run(&[]).await.expect_code(0);
     let artifact = sha256(&world.artifact().await);
     for name in ["a", "b"] {
         assert_eq!(world.live(name).await.0, artifact);

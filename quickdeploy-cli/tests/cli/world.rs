@@ -61,7 +61,11 @@ impl World {
     pub(crate) async fn with_functions(names: &[&str]) -> Self {
         Self::with_settings(
             names,
-            LambdaSettings { update_delay: Duration::from_millis(50), ..LambdaSettings::default() },
+            LambdaSettings {
+                update_delay: Duration::from_millis(50),
+                create_delay: Duration::ZERO,
+                ..LambdaSettings::default()
+            },
         )
         .await
     }

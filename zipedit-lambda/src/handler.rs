@@ -114,7 +114,8 @@ impl Handler {
         }
         let (report, known) = edit_from(&self.store(&source), self.recall(&source), &changes, &options).await?;
         self.remember(source, known);
-        Ok(Answer::new(report, u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)))
+        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(Answer { report, elapsed_ms })
     }
 
     fn store(&self, at: &Source) -> S3Store {

@@ -1,9 +1,10 @@
 //! What an edit did, and what it cost.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How a plan is carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
     /// Everything was as it should be already: nothing was written.
@@ -30,7 +31,8 @@ impl Strategy {
 }
 
 /// The store's work for an edit, tries that came too late included.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Traffic {
     /// Bytes of objects that were read into this process.
@@ -46,7 +48,8 @@ pub struct Traffic {
 }
 
 /// What an edit did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// Puts of names that weren't there.
@@ -57,11 +60,11 @@ pub struct Report {
     pub deleted: u64,
     /// Puts whose content was there already; they are in `modified`, too.
     pub identical: u64,
-    /// Deletes of names that weren't there.
+    /// Deletes of names that weren't there. Not an error, so that an edit can be sent again.
     pub missing: u64,
     /// The artifact's ETag now; for a dry run, that of the artifact that was planned on.
     pub etag: String,
-    /// The artifact's version now, in a versioned bucket.
+    /// The artifact's version now, in a versioned bucket: the one to deploy.
     pub version_id: Option<String>,
     /// The artifact's size in bytes; for a dry run, what it would be.
     pub size: u64,

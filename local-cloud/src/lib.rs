@@ -12,7 +12,7 @@
 //!
 //! # What is where
 //!
-//! A request comes in through [`server`](self), which names its operation, opens a [`Record`] for it, lets the
+//! A request comes in through `server.rs`, which names its operation, opens a [`Record`] for it, lets the
 //! [`Link`] delay it and a [`Fault`] spoil it, and hands it to S3, to Lambda or to the one STS call that clients make.
 //! The services know nothing of any of that: accounting, faults and the link are wrapped around them.
 //!

@@ -244,10 +244,10 @@ pub(crate) fn percent_decoded_bytes(text: &str) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn named(method: Method, uri: &str) -> (Service, &'static str, Option<String>) {
+    fn named(method: &Method, uri: &str) -> (Service, &'static str, Option<String>) {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, "127.0.0.1:4566".parse().unwrap());
-        let target = identify(&method, &uri.parse().unwrap(), &headers);
+        let target = identify(method, &uri.parse().unwrap(), &headers);
         (target.service, target.operation, target.resource)
     }
 
@@ -268,20 +268,20 @@ mod tests {
             (Method::DELETE, "/b/k?uploadId=u", "AbortMultipartUpload"),
             (Method::DELETE, "/b/k?tagging", "DeleteObjectTagging"),
         ] {
-            assert_eq!(named(method.clone(), uri).1, operation, "{method} {uri}");
+            assert_eq!(named(&method, uri).1, operation, "{method} {uri}");
         }
     }
 
     #[test]
     fn the_resource_is_the_decoded_key() {
-        assert_eq!(named(Method::GET, "/b/a%20b/%C3%A9").2.as_deref(), Some("b/a b/é"));
+        assert_eq!(named(&Method::GET, "/b/a%20b/%C3%A9").2.as_deref(), Some("b/a b/é"));
     }
 
     #[test]
     fn a_path_with_an_api_date_is_lambdas() {
-        let invoke = named(Method::POST, "/2015-03-31/functions/zipedit/invocations");
+        let invoke = named(&Method::POST, "/2015-03-31/functions/zipedit/invocations");
         assert_eq!(invoke, (Service::Lambda, "Invoke", Some("zipedit".to_owned())));
-        assert_eq!(named(Method::GET, "/2015-03-3x/k").0, Service::S3);
+        assert_eq!(named(&Method::GET, "/2015-03-3x/k").0, Service::S3);
     }
 
     #[test]

@@ -183,7 +183,7 @@ async fn exchange(
         entry.set_operation(&name);
     }
     let error = parts.extensions.remove::<ErrorCode>().map(|ErrorCode(code)| code);
-    entry.answered(parts.status.as_u16(), response_head_bytes(&parts.headers), error);
+    entry.answered(parts.status.as_u16(), response_head_bytes(&parts.headers, &body), error);
     let body = Outbound::new(body, Arc::clone(&entry), Arc::clone(&services.faults), early_end);
     if body.is_end_stream() {
         entry.finish();
@@ -331,8 +331,12 @@ fn request_head_bytes(method: &Method, uri: &Uri, headers: &HeaderMap) -> u64 {
     (line + header_bytes(headers) + 2) as u64
 }
 
-/// With the `Date` that hyper adds, and a status line of usual length.
-fn response_head_bytes(headers: &HeaderMap) -> u64 {
+/// With the `Date` and the `Content-Length` that hyper adds, and a status line of usual length.
+fn response_head_bytes(headers: &HeaderMap, body: &AnyBody) -> u64 {
     let date = "date: Sun, 22 Nov 2026 14:22:30 GMT\r\n".len();
-    ("HTTP/1.1 200 OK\r\n".len() + header_bytes(headers) + date + 2) as u64
+    let length = match body.size_hint().exact() {
+        Some(length) if !headers.contains_key(header::CONTENT_LENGTH) => format!("content-length: {length}\r\n").len(),
+        _ => 0,
+    };
+    ("HTTP/1.1 200 OK\r\n".len() + header_bytes(headers) + date + length + 2) as u64
 }

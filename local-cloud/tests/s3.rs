@@ -77,7 +77,7 @@ impl Cloud {
 
 /// The HTTP status and AWS's code of a refusal.
 fn refused<T: std::fmt::Debug, E: ProvideErrorMetadata>(result: Result<T, SdkError<E>>) -> (u16, String) {
-    let error = result.err().expect("a refusal");
+    let error = result.expect_err("a refusal");
     let status = error.raw_response().map_or(0, |response| response.status().as_u16());
     (status, error.code().unwrap_or_default().to_owned())
 }

@@ -207,6 +207,14 @@ pub(crate) fn of_s3s(status: u16, document: &str) -> Refusal {
     let message = element("Message").filter(|message| !message.is_empty());
     let default = match code.as_str() {
         "MalformedXML" => return Refusal::malformed_xml(),
+        // A form that its signed policy doesn't allow is forbidden, not malformed.
+        "InvalidPolicyDocument"
+            if message
+                .as_deref()
+                .is_some_and(|message| message.contains("ondition") || message.starts_with("Bucket in")) =>
+        {
+            return Refusal::access_denied(format!("Invalid according to Policy: {}", message.unwrap_or_default()));
+        }
         "InvalidBucketName" => "The specified bucket is not valid.",
         "KeyTooLongError" => "Your key is too long",
         "MissingRequestBodyError" => "Request Body is empty",
@@ -243,5 +251,7 @@ mod tests {
         assert_eq!((refusal.code(), refusal.message()), ("InvalidBucketName", "The specified bucket is not valid."));
         let refusal = of_s3s(400, "<Error><Code>InvalidArgument</Code><Message>a &lt; b</Message></Error>");
         assert_eq!(refusal.message(), "a < b");
+        let policy = "<Error><Code>InvalidPolicyDocument</Code><Message>Policy condition 'eq' failed</Message></Error>";
+        assert_eq!(of_s3s(400, policy).code(), "AccessDenied");
     }
 }

@@ -38,7 +38,7 @@ async fn a_listing_shows_versions_newest_first_and_the_object_from_before() {
     cloud.put("k", b"1").await;
     cloud.put("k", b"22").await;
     let listing = cloud.s3.list_object_versions().bucket(BUCKET).send().await.unwrap();
-    let sizes: Vec<i64> = listing.versions().iter().filter_map(|version| version.size()).collect();
+    let sizes: Vec<i64> = listing.versions().iter().filter_map(aws_sdk_s3::types::ObjectVersion::size).collect();
     assert_eq!(sizes, [2, 1, 6]);
     assert_eq!(listing.versions()[2].version_id(), Some("null"));
     assert_eq!(listing.versions()[0].is_latest(), Some(true));

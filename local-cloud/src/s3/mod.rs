@@ -5,11 +5,13 @@
 //! then `s3s` calls the operation in [`operations`]. Operations read and change the [`Store`]. Errors come back around
 //! `s3s` as [`Refusal`]s.
 
+mod addressing;
 mod attributes;
 mod checksum;
 mod conditions;
 mod digests;
 mod disk;
+mod encryption;
 mod error;
 pub(crate) mod ids;
 mod intake;
@@ -25,7 +27,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use s3s::access::{S3Access, S3AccessContext};
@@ -34,13 +36,15 @@ use s3s::dto::{Timestamp, TimestampFormat};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
+pub(crate) use addressing::bucket_of_host;
 pub(crate) use error::Refusal;
 pub(crate) use store::Store;
 
 use crate::credentials::{Credentials, Head};
-use crate::operation::{Target, percent_decoded};
+use crate::operation::Target;
 use crate::server::OperationName;
 use crate::wire::{AnyBody, Inbound, full};
+use addressing::{endpoint, unsigned_uri};
 use error::{HOST_ID, RefusalSlot};
 use intake::Declared;
 use model::Moment;
@@ -70,32 +74,6 @@ impl Context {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
-}
-
-/// The bucket in a virtual-hosted-style `Host`, such as `bucket.localhost:4566` or `bucket.s3.us-east-1.amazonaws.com`.
-pub(crate) fn bucket_of_host(host: &str) -> Option<&str> {
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let bucket = if let Some(rest) = name.strip_suffix(".localhost") {
-        rest.strip_suffix(".s3").unwrap_or(rest)
-    } else {
-        // The last `.s3.`, as a bucket's name may hold one.
-        let rest = name.strip_suffix(".amazonaws.com")?;
-        match rest.rsplit_once(".s3.") {
-            Some((bucket, _)) => bucket,
-            None => match rest.strip_suffix(".s3") {
-                Some(bucket) => bucket,
-                // The older names: `bucket.s3-eu-west-1` and, in examples, `bucket.us-west-1.s3`.
-                None => rest.split_once(".s3-")?.0,
-            },
-        }
-    };
-    let bucket = bucket.rsplit_once('.').filter(|(_, region)| is_region(region)).map_or(bucket, |(bucket, _)| bucket);
-    (!bucket.is_empty() && bucket != "s3").then_some(bucket)
-}
-
-fn is_region(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    parts.len() == 3 && parts[0].len() == 2 && parts[2].len() == 1 && parts[2].bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// S3, ready to answer.
@@ -238,54 +216,6 @@ fn check_owner(headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn endpoint(headers: &HeaderMap) -> String {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let host = bucket_of_host(host).and_then(|bucket| host.strip_prefix(bucket)?.strip_prefix('.')).unwrap_or(host);
-    format!("http://{host}")
-}
-
-/// Removes the signature from a query, moves parameters that a presigned URL carries in place of headers to where they
-/// belong, and turns virtual-hosted style into path style.
-fn unsigned_uri(uri: &mut Uri, headers: &mut HeaderMap) -> Result<(), Refusal> {
-    let signature = ["awsaccesskeyid", "signature", "expires"];
-    let presigned_v2 = uri.query().is_some_and(|query| query.contains("AWSAccessKeyId="));
-    let mut kept = Vec::new();
-    for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let lower = percent_decoded(name).to_ascii_lowercase();
-        if presigned_v2 && signature.contains(&lower.as_str()) {
-            continue;
-        }
-        let described = presigned_v2 && matches!(lower.as_str(), "content-type" | "content-md5");
-        if !lower.starts_with("x-amz-") && !described {
-            kept.push(pair);
-            continue;
-        }
-        let moved = matches!(
-            lower.as_str(),
-            "x-amz-algorithm"
-                | "x-amz-credential"
-                | "x-amz-date"
-                | "x-amz-expires"
-                | "x-amz-signedheaders"
-                | "x-amz-signature"
-                | "x-amz-security-token"
-        );
-        if !moved
-            && let (Ok(name), Ok(value)) =
-                (HeaderName::try_from(lower), HeaderValue::from_str(&percent_decoded(&value.replace('+', " "))))
-        {
-            headers.entry(name).or_insert(value);
-        }
-    }
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let bucket = bucket_of_host(host).map(|bucket| format!("/{bucket}")).unwrap_or_default();
-    let query = if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) };
-    let target = format!("{bucket}{}{query}", uri.path());
-    *uri = target.parse().map_err(|_| Refusal::new("InvalidURI", 400, "Couldn't parse the specified URI."))?;
-    Ok(())
-}
-
 /// `aws-chunked` describes the transfer, not the object.
 fn strip_aws_chunked(headers: &mut HeaderMap) {
     let Some(value) = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok()) else { return };
@@ -404,22 +334,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_may_be_in_the_host_name() {
-        for (host, bucket) in [
-            ("my-bucket.localhost:4566", Some("my-bucket")),
-            ("my-bucket.s3.localhost", Some("my-bucket")),
-            ("a.b.s3.eu-west-1.amazonaws.com", Some("a.b")),
-            ("b.s3.amazonaws.com", Some("b")),
-            ("s3.us-east-1.amazonaws.com", None),
-            ("s3.amazonaws.com", None),
-            ("localhost:4566", None),
-            ("127.0.0.1:4566", None),
-        ] {
-            assert_eq!(bucket_of_host(host), bucket, "{host}");
-        }
-    }
-
-    #[test]
     fn aws_chunked_is_no_content_encoding() {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("aws-chunked,gzip"));
@@ -428,22 +342,5 @@ mod tests {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("aws-chunked"));
         strip_aws_chunked(&mut headers);
         assert!(!headers.contains_key(header::CONTENT_ENCODING));
-    }
-
-    #[test]
-    fn a_presigned_query_becomes_headers_and_loses_its_signature() {
-        let mut uri: Uri = "/b/k?X-Amz-Signature=0&x-amz-meta-a=b%20c&versionId=v&X-Amz-Date=d".parse().unwrap();
-        let mut headers = HeaderMap::new();
-        unsigned_uri(&mut uri, &mut headers).unwrap();
-        assert_eq!(uri, "/b/k?versionId=v");
-        assert_eq!(headers["x-amz-meta-a"], "b c");
-    }
-
-    #[test]
-    fn a_host_style_uri_becomes_a_path_style_one() {
-        let mut uri: Uri = "/k".parse().unwrap();
-        let mut headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("b.localhost:1"))]);
-        unsigned_uri(&mut uri, &mut headers).unwrap();
-        assert_eq!(uri, "/b/k");
     }
 }

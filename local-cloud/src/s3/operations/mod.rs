@@ -7,6 +7,7 @@ mod complete;
 mod delete;
 mod lists;
 mod lock;
+mod policy;
 mod read;
 pub(super) mod settings;
 mod tagging;
@@ -116,10 +117,10 @@ operations! {
     get_object_acl, GetObjectAclInput => GetObjectAclOutput: acl::get_object;
     put_object_acl, PutObjectAclInput => PutObjectAclOutput: acl::put_object;
 
-    get_bucket_policy, GetBucketPolicyInput => GetBucketPolicyOutput: settings::get_policy;
-    put_bucket_policy, PutBucketPolicyInput => PutBucketPolicyOutput: settings::put_policy;
-    delete_bucket_policy, DeleteBucketPolicyInput => DeleteBucketPolicyOutput: settings::delete_policy;
-    get_bucket_policy_status, GetBucketPolicyStatusInput => GetBucketPolicyStatusOutput: settings::policy_status;
+    get_bucket_policy, GetBucketPolicyInput => GetBucketPolicyOutput: policy::get;
+    put_bucket_policy, PutBucketPolicyInput => PutBucketPolicyOutput: policy::put;
+    delete_bucket_policy, DeleteBucketPolicyInput => DeleteBucketPolicyOutput: policy::delete;
+    get_bucket_policy_status, GetBucketPolicyStatusInput => GetBucketPolicyStatusOutput: policy::status;
     get_bucket_cors, GetBucketCorsInput => GetBucketCorsOutput: settings::get_cors;
     put_bucket_cors, PutBucketCorsInput => PutBucketCorsOutput: settings::put_cors;
     delete_bucket_cors, DeleteBucketCorsInput => DeleteBucketCorsOutput: settings::delete_cors;

@@ -132,19 +132,24 @@ impl Deployment<'_> {
         }
         document.patch = patched.map(|done| PatchDocument { via: done.way, report: done.patched });
 
-        // With changes still to be patched in, every function will be stale.
-        let all_stale = self.dry_run && !document.changes.is_empty();
+        // What was just patched in runs nowhere yet: no need to know any hash for that.
+        let written = document.patch.as_ref().is_some_and(|patch| patch.report.strategy != "none");
+        let all_stale = written || (self.dry_run && !document.changes.is_empty());
         let sorted = self.sort(&functions, &mut target, &document.artifact.etag, all_stale).await?;
-        document.functions =
-            if self.dry_run { sorted.rehearsed() } else { self.update(sorted, &target, interrupts).await? };
+        document.functions = if self.dry_run {
+            sorted.rehearsed()
+        } else {
+            // Written down first: whatever ends this run, the next one knows who was still to be updated.
+            self.remember(&memory, &document.artifact, &target, sorted.behind());
+            let outcomes = self.update(sorted, &target, interrupts).await?;
+            target.sha256 = target.sha256.or_else(|| live_sha256(&outcomes));
+            let behind = outcomes.iter().filter(|outcome| matches!(outcome.status, Status::Failed | Status::Stale));
+            let behind = behind.map(|outcome| outcome.name.clone()).collect();
+            self.remember(&memory, &document.artifact, &target, behind);
+            outcomes
+        };
         document.ok = document.functions.iter().all(|outcome| outcome.status != Status::Failed);
         document.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if !self.dry_run {
-            let sha256 = target.sha256.clone().or_else(|| live_sha256(&document.functions));
-            let names = document.functions.iter().map(|outcome| outcome.name.clone()).collect();
-            let deployed = Deployed::new(&document.artifact.etag, target.version_id.as_deref(), sha256, names);
-            self.only_a_warning(memory.store(&self.artifact.to_string(), deployed));
-        }
         Ok(document)
     }
 
@@ -153,7 +158,7 @@ impl Deployment<'_> {
         let _progress = self.ui.progress("Comparing");
         let compared = compare::compare(self.ui, self.cloud, self.project, &self.artifact, self.deletion);
         let guarded = async {
-            let mut found = functions::find(self.cloud, &self.functions, &remembered.functions).await?;
+            let mut found = functions::find(self.cloud, &self.functions, &remembered.behind).await?;
             self.refuse_unknown(&found)?;
             if let Some(note) = functions::guard(self.cloud, &found).await? {
                 self.ui.verbose(note);
@@ -303,6 +308,11 @@ impl Deployment<'_> {
         }
     }
 
+    fn remember(&self, memory: &Memory, artifact: &ArtifactDocument, target: &Target, behind: Vec<String>) {
+        let deployed = Deployed::new(&artifact.etag, target.version_id.as_deref(), target.sha256.clone(), behind);
+        self.only_a_warning(memory.store(&artifact.url, deployed));
+    }
+
     /// What is only there to save time must not fail a deploy.
     fn only_a_warning(&self, result: Result<()>) {
         if let Err(error) = result {
@@ -348,6 +358,12 @@ struct Sorted {
 }
 
 impl Sorted {
+    /// Names of the functions that don't run the artifact yet.
+    fn behind(&self) -> Vec<String> {
+        let left = self.settled.iter().filter(|outcome| outcome.status == Status::Stale).map(|outcome| &outcome.name);
+        self.stale.iter().map(|function| &function.name).chain(left).cloned().collect()
+    }
+
     fn rehearsed(self) -> Vec<Outcome> {
         let stale = self.stale.iter().map(|function| Outcome::untouched(function, Status::Stale));
         let mut outcomes: Vec<Outcome> = self.settled.into_iter().chain(stale).collect();

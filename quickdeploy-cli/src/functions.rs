@@ -150,13 +150,12 @@ pub(crate) fn staleness(function: &Function, artifact: &Live<'_>) -> Staleness {
 
 /// Finds the functions that the configuration means, with what is live of each, by name.
 ///
-/// `remembered`: functions of the last deploy. They belong to a "same code as" set even if their last update failed
-/// and left them with other code.
+/// `behind`: functions that the last deploy left with other code. They belong to a "same code as" set all the same.
 ///
 /// # Errors
 ///
 /// A function that is named and isn't there; a stack, tag or code that no function has; missing permission.
-pub(crate) async fn find(cloud: &Cloud, wanted: &Functions, remembered: &[String]) -> Result<Vec<Function>> {
+pub(crate) async fn find(cloud: &Cloud, wanted: &Functions, behind: &[String]) -> Result<Vec<Function>> {
     let mut found = match wanted {
         Functions::Names(names) => {
             let unique: BTreeSet<&str> = names.iter().map(String::as_str).collect();
@@ -164,7 +163,7 @@ pub(crate) async fn find(cloud: &Cloud, wanted: &Functions, remembered: &[String
         }
         Functions::Stack(stack) => with_tag(cloud, STACK_TAG, Some(stack)).await?,
         Functions::Tag { key, value } => with_tag(cloud, key, Some(value)).await?,
-        Functions::SameCodeAs(name) => same_code_as(cloud, name, remembered).await?,
+        Functions::SameCodeAs(name) => same_code_as(cloud, name, behind).await?,
     };
     if found.is_empty() {
         return Err(nothing_found(cloud, wanted));
@@ -242,13 +241,13 @@ async fn with_tag(cloud: &Cloud, key: &str, value: Option<&str>) -> Result<Vec<F
     Ok(read.into_iter().flatten().collect())
 }
 
-async fn same_code_as(cloud: &Cloud, name: &str, remembered: &[String]) -> Result<Vec<Function>> {
+async fn same_code_as(cloud: &Cloud, name: &str, behind: &[String]) -> Result<Vec<Function>> {
     let model = read(cloud, name).await?;
     let listed = list(cloud).await?;
     let names = listed.into_iter().filter_map(|function| {
         let same = function.code_sha256.as_deref() == Some(model.code_sha256.as_str());
         let name = function.function_name?;
-        (name != model.name && (same || remembered.contains(&name))).then_some(name)
+        (name != model.name && (same || behind.contains(&name))).then_some(name)
     });
     let mut functions = read_all(cloud, names).await?;
     functions.push(model);

@@ -1,8 +1,9 @@
 //! What the last deploy of an artifact learned and the next one can use: a cache beside the local index.
 //!
 //! Two things. The artifact's SHA-256, which Lambda told and which nobody could otherwise know without reading the
-//! artifact as a whole: it is good for exactly one ETag and version. And the functions that it went to, because a
-//! function whose update failed no longer shows the code by which "same code as" would find it.
+//! artifact as a whole: it is good for exactly one ETag and version. And the functions that were left behind, because a
+//! function whose update failed no longer shows the code by which "same code as" would find it. Only those: a function
+//! that went live and has other code by now was given it by someone, and isn't ours to take back.
 //!
 //! Losing it costs time, and with `same-code-as` the functions that failed; nothing else depends on it.
 
@@ -23,19 +24,14 @@ pub(crate) struct Deployed {
     etag: String,
     version_id: Option<String>,
     code_sha256: Option<String>,
-    /// Names of the functions it was deployed to, whether or not that went well.
-    pub(crate) functions: Vec<String>,
+    /// Names of the functions that should run it and don't.
+    pub(crate) behind: Vec<String>,
 }
 
 impl Deployed {
-    /// A deploy of the object with this ETag and version.
-    pub(crate) fn new(
-        etag: &str,
-        version_id: Option<&str>,
-        code_sha256: Option<String>,
-        functions: Vec<String>,
-    ) -> Self {
-        Self { etag: etag.to_owned(), version_id: version_id.map(str::to_owned), code_sha256, functions }
+    /// A deploy of the object with this ETag and version that left these functions behind.
+    pub(crate) fn new(etag: &str, version_id: Option<&str>, code_sha256: Option<String>, behind: Vec<String>) -> Self {
+        Self { etag: etag.to_owned(), version_id: version_id.map(str::to_owned), code_sha256, behind }
     }
 
     /// The SHA-256, base64, if the object is still the same.

@@ -19,7 +19,7 @@ use serde::Serialize;
 pub(crate) use progress::Progress;
 pub(crate) use table::{Align, Table};
 pub(crate) use text::{bytes, duration, percent, plural, short_sha};
-use text::{end_cut, middle_cut};
+use text::{end_cut, middle_cut, wrap};
 
 use crate::args::{Color, Global};
 use crate::error::{Error, Result};
@@ -110,14 +110,17 @@ impl Ui {
 
     /// Something that went well enough but should be known.
     pub(crate) fn warning(&self, message: impl Display, hints: &[String]) {
+        let message = self.wrapped("warning: ", message);
         self.stderr(format_args!("{}{} {message}", "warning".yellow().bold(), ":".bold()));
         self.hints(hints);
     }
 
     /// Why the command failed.
     pub(crate) fn error(&self, error: &Error) {
-        self.stderr(format_args!("{}{} {}", "error".red().bold(), ":".bold(), error.message()));
+        let message = self.wrapped("error: ", error.message());
+        self.stderr(format_args!("{}{} {message}", "error".red().bold(), ":".bold()));
         for cause in error.causes() {
+            let cause = self.wrapped("  caused by: ", cause);
             self.stderr(format_args!("  {} {cause}", "caused by:".dimmed()));
         }
         self.hints(error.hints());
@@ -125,6 +128,7 @@ impl Ui {
 
     fn hints(&self, hints: &[String]) {
         for hint in hints {
+            let hint = self.wrapped(" hint: ", hint);
             self.stderr(format_args!("{}{} {hint}", " hint".cyan().bold(), ":".bold()));
         }
     }
@@ -164,6 +168,16 @@ impl Ui {
         let size =
             terminal_size::terminal_size_of(io::stdout()).or_else(|| terminal_size::terminal_size_of(io::stderr()));
         size.map_or(80, |(width, _)| usize::from(width.0)).clamp(40, 160)
+    }
+
+    /// On a terminal, the text in lines that fit under each other to the right of `label`. Elsewhere as it is, so that
+    /// it can be searched.
+    fn wrapped(&self, label: &str, text: impl Display) -> String {
+        let text = text.to_string();
+        match terminal_size::terminal_size_of(io::stderr()) {
+            Some((width, _)) => wrap(&text, usize::from(width.0).max(40), label.len()),
+            None => text,
+        }
     }
 
     /// As much of a line as fits under the text of a status line.

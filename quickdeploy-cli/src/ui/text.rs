@@ -81,6 +81,33 @@ pub(super) fn middle_cut(text: &str, width: usize) -> String {
     head.chain(std::iter::once('…')).chain(tail).take(width).collect()
 }
 
+/// Breaks lines between words so that they fit into `width` columns when every line begins at column `indent`. The
+/// first line is not indented, as its label is; a word that is too long stays whole.
+pub(super) fn wrap(text: &str, width: usize, indent: usize) -> String {
+    let mut wrapped = String::with_capacity(text.len() + text.len() / 8);
+    for (number, line) in text.lines().enumerate() {
+        let mut column = indent;
+        if number > 0 {
+            wrapped.push('\n');
+            wrapped.push_str(&" ".repeat(indent));
+        }
+        for (place, word) in line.split(' ').enumerate() {
+            let length = word.chars().count();
+            if place > 0 && column + 1 + length > width {
+                wrapped.push('\n');
+                wrapped.push_str(&" ".repeat(indent));
+                column = indent;
+            } else if place > 0 {
+                wrapped.push(' ');
+                column += 1;
+            }
+            wrapped.push_str(word);
+            column += length;
+        }
+    }
+    wrapped
+}
+
 /// At most `width` characters: the end gives way.
 pub(super) fn end_cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
@@ -137,6 +164,13 @@ mod tests {
         assert_eq!(middle_cut("ünïcödé-names", 6).chars().count(), 6);
         assert_eq!(middle_cut("abc", 1), "…");
         assert_eq!(end_cut("abcd", 3), "ab…");
+    }
+
+    #[test]
+    fn lines_break_between_words_and_keep_their_indent() {
+        assert_eq!(wrap("one two three", 10, 2), "one two\n  three");
+        assert_eq!(wrap("a-word-that-is-too-long b", 10, 2), "a-word-that-is-too-long\n  b");
+        assert_eq!(wrap("one\ntwo", 80, 4), "one\n    two");
     }
 
     #[test]

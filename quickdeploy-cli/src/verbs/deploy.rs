@@ -81,12 +81,11 @@ fn with(deploy: &Deploy, status: Status) -> impl Iterator<Item = &Outcome> {
 
 /// Functions, with what they ran before and run now.
 fn table(deploy: &Deploy) -> Table {
-    let mut table = Table::new([
-        ("FUNCTION", Align::Left),
-        ("STATUS", Align::Left),
-        ("CODE SHA-256", Align::Left),
-        ("TIME", Align::Right),
-    ]);
+    let columns =
+        [("FUNCTION", Align::Left), ("STATUS", Align::Left), ("CODE SHA-256", Align::Left), ("TIME", Align::Right)];
+    // In a dry run nothing takes any time.
+    let shown = if deploy.dry_run { &columns[..3] } else { &columns[..] };
+    let mut table = Table::new(shown);
     for outcome in &deploy.functions {
         let (before, now) = (short_sha(&outcome.previous_code_sha256), short_sha(&outcome.code_sha256));
         let code = if before == now { now.to_owned() } else { format!("{before} → {now}") };

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
+use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{Architecture, S3ObjectStorageMode};
 use local_cloud::{Action, Fault, LambdaSettings};
 use serde_json::{Value, json};
 
-use crate::world::{BUCKET, KEY, World, config, sha256};
+use crate::world::{BUCKET, KEY, World, config, sha256, zip_of};
 
 fn statuses(document: &Value) -> Vec<(&str, &str)> {
     let functions = document["functions"].as_array().unwrap();
@@ -187,6 +188,32 @@ async fn functions_are_found_by_the_code_they_share_even_after_one_failed() {
     world.cloud.faults().clear();
     let document = world.run(&["--json"]).await.expect_code(0).json();
     assert_eq!(statuses(&document), [("a", "current"), ("b", "live")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_that_keeps_the_artifacts_length_needs_no_hash_of_it() {
+    let world = World::with_functions(&["a"]).await;
+    let before = world.artifact().await.len();
+    world.write("start.js", "exports.handler = async () => 'sTarT';\n");
+    world.cloud.clear_requests();
+    let document = world.run(&["--json"]).await.expect_code(0).json();
+    assert_eq!(statuses(&document), [("a", "live")]);
+    assert_eq!(document["artifact"]["size"], before);
+    assert_eq!(world.requests("GetObject").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_was_given_other_code_since_is_not_taken_back() {
+    let world = World::with_functions(&["a", "b"]).await;
+    let config = config(&[], "direct").replace("functions = []", "functions = { same-code-as = \"a\" }");
+    world.write("quickdeploy.toml", &config);
+    world.write("start.js", "// edited\n");
+    world.run(&[]).await.expect_code(0);
+    let other = zip_of([("start.js", b"other".to_vec())].into_iter());
+    world.lambda.update_function_code().function_name("b").zip_file(Blob::new(other)).send().await.unwrap();
+    world.write("start.js", "// edited again\n");
+    let document = world.run(&["--json"]).await.expect_code(0).json();
+    assert_eq!(statuses(&document), [("a", "live")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,8 @@ def kept(s3, bucket):
 
 
 def fetch(url: str, method: str = "GET", body: bytes | None = None, headers: dict | None = None) -> tuple[int, bytes, dict]:
-    request = urllib.request.Request(url, data=body, method=method, headers=headers or {})
+    kind = {} if body is None else {"Content-Type": "application/octet-stream"}
+    request = urllib.request.Request(url, data=body, method=method, headers={**kind, **(headers or {})})
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return answer.status, answer.read(), {name.lower(): value for name, value in answer.headers.items()}

@@ -14,6 +14,7 @@ use crate::compare::{self, ArtifactDocument, Comparison, DiffDocument, blocking}
 use crate::digest;
 use crate::error::{Error, Result};
 use crate::functions::{self, Function, Live, Staleness, staleness};
+use crate::guards;
 use crate::interrupt::{Interrupts, nothing_changed};
 use crate::memory::{Deployed, Memory};
 use crate::project::{ArtifactUrl, Deletion, Diff, Functions, Project, Via};
@@ -160,7 +161,7 @@ impl Deployment<'_> {
         let guarded = async {
             let mut found = functions::find(self.cloud, &self.functions, &remembered.behind).await?;
             self.refuse_unknown(&found)?;
-            if let Some(note) = functions::guard(self.cloud, &found).await? {
+            if let Some(note) = guards::guard(self.cloud, &found).await? {
                 self.ui.verbose(note);
             }
             // Those that weren't asked for are still read, so that the table can say that they are stale.

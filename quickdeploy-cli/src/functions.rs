@@ -1,11 +1,11 @@
-//! The functions that run the artifact: found, read, and guarded against before anything is written.
+//! The functions that run the artifact: found, read, and compared with it.
 
 use std::collections::BTreeSet;
 
 use aws_sdk_lambda::operation::get_function::{GetFunctionError, GetFunctionOutput};
 use aws_sdk_lambda::types::{
-    Architecture, CodeSigningPolicy, FunctionConfiguration, LastUpdateStatus, LastUpdateStatusReasonCode, PackageType,
-    State, StateReasonCode,
+    Architecture, FunctionConfiguration, LastUpdateStatus, LastUpdateStatusReasonCode, PackageType, State,
+    StateReasonCode,
 };
 use futures::stream::{self, StreamExt, TryStreamExt};
 
@@ -254,111 +254,6 @@ async fn same_code_as(cloud: &Cloud, name: &str, behind: &[String]) -> Result<Ve
     Ok(functions)
 }
 
-/// Refuses what an update could not succeed with, before anything is written.
-///
-/// # Errors
-///
-/// Names every function that is in the way, with the reason: container image, another region, enforced code signing.
-pub(crate) async fn guard(cloud: &Cloud, functions: &[Function]) -> Result<Option<String>> {
-    shapes(&cloud.region, functions)?;
-    code_signing(cloud, functions).await
-}
-
-/// The guards that need no request.
-fn shapes(region: &str, functions: &[Function]) -> Result<()> {
-    let names = |wrong: &dyn Fn(&Function) -> bool| -> Vec<String> {
-        functions.iter().filter(|function| wrong(function)).map(|function| format!("`{}`", function.name)).collect()
-    };
-    let images = names(&|function| !function.zip_package);
-    if !images.is_empty() {
-        return Err(Error::new(
-            "ImageFunction",
-            format!("{} runs from a container image: there is no zip to patch", images.join(", ")),
-        )
-        .hint("take it out of `functions` in quickdeploy.toml"));
-    }
-    let elsewhere = names(&|function| function.region().is_some_and(|has| has != region));
-    if !elsewhere.is_empty() {
-        return Err(Error::new(
-            "WrongRegion",
-            format!(
-                "{} is not in {region}: Lambda takes code only from a bucket in its own region",
-                elsewhere.join(", ")
-            ),
-        )
-        .hint("deploy each region by itself, with `--env` or `--region`, from a bucket there"));
-    }
-    Ok(())
-}
-
-/// Looks for enforced code signing. Accounts without any configuration, which is nearly all, are recognised by one
-/// call, however many functions there are.
-///
-/// `Ok(Some(note))` when it may not be looked up: AWS then refuses the update itself, should signing be enforced.
-async fn code_signing(cloud: &Cloud, functions: &[Function]) -> Result<Option<String>> {
-    let enforcing = match enforcing_configs(cloud).await {
-        Ok(arns) => arns,
-        Err(error) if functions.iter().any(|function| function.signed) => {
-            return Err(Error::new(
-                "CodeSigning",
-                "some functions are signed, and whether that is enforced is not known",
-            )
-            .because(&error)
-            .hint("allow `lambda:ListCodeSigningConfigs` and `lambda:ListFunctionsByCodeSigningConfig`"));
-        }
-        Err(error) => return Ok(Some(format!("code signing could not be checked: {error}"))),
-    };
-    for arn in enforcing {
-        let mut marker: Option<String> = None;
-        loop {
-            let page = retried(&cloud.control_plane, || {
-                cloud
-                    .lambda
-                    .list_functions_by_code_signing_config()
-                    .code_signing_config_arn(&arn)
-                    .set_marker(marker.clone())
-                    .send()
-            })
-            .await
-            .map_err(|error| cloud.explain("could not list the functions with enforced code signing", &error))?;
-            let signed: BTreeSet<&String> = page.function_arns.iter().flatten().collect();
-            if let Some(function) = functions.iter().find(|function| signed.contains(&function.arn)) {
-                return Err(Error::new(
-                    "CodeSigningEnforced",
-                    format!("`{}` takes only signed code ({arn}): a patched zip has no signature", function.name),
-                )
-                .hint("deploy it through its signing pipeline, or let its code signing policy only warn"));
-            }
-            marker = page.next_marker;
-            if marker.as_deref().is_none_or(str::is_empty) {
-                break;
-            }
-        }
-    }
-    Ok(None)
-}
-
-/// The code signing configurations of the account that refuse unsigned code.
-async fn enforcing_configs(cloud: &Cloud) -> Result<Vec<String>> {
-    let mut arns = Vec::new();
-    let mut marker: Option<String> = None;
-    loop {
-        let page = retried(&cloud.control_plane, || {
-            cloud.lambda.list_code_signing_configs().set_marker(marker.clone()).send()
-        })
-        .await
-        .map_err(|error| cloud.explain("could not list the code signing configurations", &error))?;
-        arns.extend(page.code_signing_configs.unwrap_or_default().into_iter().filter_map(|config| {
-            let policy = config.code_signing_policies.and_then(|policies| policies.untrusted_artifact_on_deployment);
-            (policy == Some(CodeSigningPolicy::Enforce)).then_some(config.code_signing_config_arn)
-        }));
-        marker = page.next_marker;
-        if marker.as_deref().is_none_or(str::is_empty) {
-            return Ok(arns);
-        }
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -413,16 +308,5 @@ pub(crate) mod tests {
         assert_eq!(staleness(&function, &artifact(None)), Staleness::Current);
         function.referenced = reference("v1");
         assert_eq!(staleness(&function, &artifact(Some("A"))), Staleness::Stale);
-    }
-
-    #[test]
-    fn image_functions_and_other_regions_are_refused_by_name() {
-        let mut image = function("img", "A", 1);
-        image.zip_package = false;
-        let error = shapes("us-east-1", &[function("ok", "A", 1), image]).unwrap_err();
-        assert_eq!(error.error_type(), "ImageFunction");
-        assert!(error.message().contains("`img`") && !error.message().contains("`ok`"));
-        let error = shapes("eu-west-1", &[function("far", "A", 1)]).unwrap_err();
-        assert_eq!(error.error_type(), "WrongRegion");
     }
 }

@@ -10,6 +10,7 @@ mod deployment;
 mod digest;
 mod error;
 mod functions;
+mod guards;
 mod interrupt;
 mod memory;
 mod project;

@@ -3,10 +3,10 @@
 //! The cloud is local and the project is a copy; everything between them is the real thing: the SDK clients over HTTP,
 //! the deploy that `quickdeploy` does, and the zipedit function as a process that speaks the Lambda Runtime API.
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use local_cloud::{LocalCloud, Record, Service};
+use local_cloud::LocalCloud;
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
@@ -15,18 +15,16 @@ use super::{deploy, zipedit_function};
 use crate::args;
 use crate::aws::Cloud;
 use crate::compare::{blocking, project_error};
-use crate::demo::{Answer, Example, Handler, Stage, copy_project, find_handlers, write_example};
+use crate::demo::{Answer, Edit, Example, Handler, Stage, Traffic, copy_project, find_handlers, write_example};
 use crate::deployment::{Deploy, Deployment};
 use crate::error::{Error, Result};
 use crate::interrupt::{Interrupts, nothing_changed};
 use crate::project::{ArtifactUrl, CONFIG_FILE, Deletion, Functions, Project, STATE_DIR, Via};
-use crate::ui::{Align, Table, Ui, bytes, duration, percent, plural};
+use crate::ui::{Align, Table, Ui, bytes, duration, plural};
 use crate::via::DEFAULT_FUNCTION;
 
 const REGION: &str = "us-east-1";
 const FUNCTIONS: usize = 4;
-/// What is added to a project that has no handler to edit.
-const NOTE_FILE: &str = "quickdeploy-demo.txt";
 
 /// The JSON document.
 #[derive(Debug, Serialize)]
@@ -80,7 +78,7 @@ async fn tell(ui: &Ui, args: &args::Demo, server: &LocalCloud, interrupts: &Inte
     let before = cast.call(ui, &stage).await?;
     show_answers(ui, &cast, &before, None);
 
-    let edit = Edit::make(&copy, &cast)?;
+    let edit = Edit::make(copy.path(), copy.is_example, cast.roles.iter().find_map(|role| role.handler.as_ref()))?;
     edit.show(ui);
 
     server.clear_requests();
@@ -105,7 +103,7 @@ async fn tell(ui: &Ui, args: &args::Demo, server: &LocalCloud, interrupts: &Inte
     let after = cast.call(ui, &stage).await?;
     ui.result("");
     show_answers(ui, &cast, &after, Some(&edit.mark));
-    traffic.show(ui, &deploy);
+    traffic.show(ui, deploy.artifact.size);
     let ok = deploy.exit_code() == 0;
     if ok {
         farewell(ui, args.dir.as_deref(), start.elapsed());
@@ -296,77 +294,6 @@ async fn package(ui: &Ui, project: &Project, stage: &Stage<'_>) -> Result<()> {
     Ok(())
 }
 
-/// One edit of one file of the copy.
-struct Edit {
-    /// Relative to the project.
-    file: String,
-    /// What the edited code says of itself.
-    mark: String,
-    removed: Vec<String>,
-    added: Vec<String>,
-}
-
-impl Edit {
-    fn make(copy: &Copy, cast: &Cast) -> Result<Self> {
-        let mark = format!("edited at {}", clock(SystemTime::now()));
-        let first = cast.roles.iter().find_map(|role| role.handler.as_ref());
-        let path = match first {
-            _ if copy.is_example => copy.path().join(Example::EDITED_FILE),
-            Some(handler) => handler.path.clone(),
-            None => copy.path().join(NOTE_FILE),
-        };
-        let before = if path.is_file() {
-            std::fs::read_to_string(&path).map_err(|error| Error::file("read", &path, &error))?
-        } else {
-            String::new()
-        };
-        let after = match first {
-            _ if copy.is_example => {
-                before.replacen(Example::BEFORE, &Example::BEFORE.replace("start", &format!("start, {mark}")), 1)
-            }
-            Some(handler) => handler.edited(&before, &mark),
-            None => format!("This project was {mark} by `quickdeploy demo`.\n"),
-        };
-        std::fs::write(&path, &after).map_err(|error| Error::file("write", &path, &error))?;
-        let (removed, added) = changed_lines(&before, &after);
-        let file = relative(&path, copy.path());
-        Ok(Self { file, mark, removed, added })
-    }
-
-    fn show(&self, ui: &Ui) {
-        ui.result("");
-        ui.status("Edited", &self.file);
-        for line in &self.removed {
-            ui.detail(ui.fitting(&format!("- {line}")).red());
-        }
-        for line in &self.added {
-            ui.detail(ui.fitting(&format!("+ {line}")).green());
-        }
-    }
-}
-
-fn relative(path: &Path, root: &Path) -> String {
-    let roots: [PathBuf; 2] = [root.to_owned(), root.canonicalize().unwrap_or_default()];
-    let inner = roots.iter().find_map(|root| path.strip_prefix(root).ok()).unwrap_or(path);
-    inner.display().to_string()
-}
-
-/// The lines between the common beginning and the common end.
-fn changed_lines(before: &str, after: &str) -> (Vec<String>, Vec<String>) {
-    let (before, after): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
-    let head = before.iter().zip(&after).take_while(|(a, b)| a == b).count();
-    let (before, after) = (&before[head..], &after[head..]);
-    let tail = before.iter().rev().zip(after.iter().rev()).take_while(|(a, b)| a == b).count();
-    let owned = |lines: &[&str]| lines[..lines.len() - tail].iter().map(|line| (*line).to_owned()).collect();
-    (owned(before), owned(after))
-}
-
-/// The time of day in UTC, as 14:23:05.
-fn clock(now: SystemTime) -> String {
-    let seconds = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs() % 86_400;
-    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
-}
-
 /// What every function answers. `mark`: the edit's, where it is to be pointed out.
 fn show_answers(ui: &Ui, cast: &Cast, answers: &[Option<Answer>], mark: Option<&str>) {
     if answers.iter().all(Option::is_none) {
@@ -393,55 +320,6 @@ fn says(answer: &Answer, mark: Option<&str>) -> String {
     }
 }
 
-/// What crossed which link during the deploy. Bytes of bodies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Traffic {
-    /// From this machine to AWS, as it would be.
-    up: u64,
-    /// From AWS to this machine.
-    down: u64,
-    requests: usize,
-    /// Between the zipedit function and S3, both of them in the cloud.
-    inside: u64,
-    requests_inside: usize,
-}
-
-impl Traffic {
-    /// The deploy reads the artifact's tail itself; once it has invoked the function, only that one speaks to S3.
-    fn of(records: &[Record]) -> Self {
-        let invoked = records.iter().position(|record| record.operation == "Invoke").unwrap_or(records.len());
-        let mut traffic = Self::default();
-        for (place, record) in records.iter().enumerate() {
-            if record.service == Service::S3 && place > invoked {
-                traffic.inside += record.bytes_in + record.bytes_out;
-                traffic.requests_inside += 1;
-            } else {
-                traffic.up += record.bytes_in;
-                traffic.down += record.bytes_out;
-                traffic.requests += 1;
-            }
-        }
-        traffic
-    }
-
-    fn show(&self, ui: &Ui, deploy: &Deploy) {
-        let size = deploy.artifact.size;
-        let requests = self.requests;
-        let moved = self.up + self.down;
-        ui.status(
-            "Moved",
-            format!("{} up, {} down over your link, in {requests} requests", bytes(self.up), bytes(self.down)),
-        );
-        // Below that, the requests themselves are larger than the artifact.
-        if moved < size {
-            ui.detail(format!("which is {} of the artifact's {}", percent(moved, size), bytes(size)));
-        }
-        let inside = self.requests_inside;
-        ui.detail(format!("{} between the function and S3, in {inside} requests", bytes(self.inside)));
-    }
-}
-
 fn farewell(ui: &Ui, dir: Option<&Path>, elapsed: Duration) {
     ui.status("Finished", format!("the demo in {}; nothing of it is left behind", duration(elapsed)));
     ui.result("");
@@ -461,19 +339,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_edits_lines_are_those_that_differ() {
-        let (removed, added) = changed_lines("a\nb\nc\n", "a\nB\nc\n");
-        assert_eq!((removed, added), (vec!["b".to_owned()], vec!["B".to_owned()]));
-        let (removed, added) = changed_lines("a\n", "a\n\nb\n");
-        assert_eq!((removed, added), (vec![], vec![String::new(), "b".to_owned()]));
-        assert_eq!(changed_lines("x\nx\n", "x\nx\nx\n"), (vec![], vec!["x".to_owned()]));
-    }
-
-    #[test]
     fn two_handlers_make_four_functions_with_names_of_their_own() {
         let handler = |entry: &str| Handler {
             entry: entry.into(),
-            path: PathBuf::new(),
+            path: std::path::PathBuf::new(),
             export: "handler",
             language: crate::demo::Language::Node,
         };
@@ -481,10 +350,5 @@ mod tests {
         let names: Vec<String> = handlers.iter().map(Handler::function_name).collect();
         let roles: Vec<String> = (0..4).map(|place| role(place, &names, &handlers).name).collect();
         assert_eq!(roles, ["start", "stop", "start-2", "stop-2"]);
-    }
-
-    #[test]
-    fn the_clock_is_utc() {
-        assert_eq!(clock(UNIX_EPOCH + Duration::from_secs(86_400 + 3661)), "01:01:01");
     }
 }

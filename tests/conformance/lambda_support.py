@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import time
+
+import pytest
 
 from support import package, status_of, unique
 
@@ -161,6 +164,8 @@ class Functions:
         self.lam, self.made = lam, []
 
     def make(self, kind: str = "python", *, wait: bool = True, **arguments) -> str:
+        if kind == "node" and not shutil.which("node"):
+            pytest.skip("no Node.js on this machine")
         name = arguments.pop("FunctionName", None) or unique(kind)
         self.created = self.lam.create_function(**{"FunctionName": name, "Role": ROLE, **KINDS[kind](), **arguments})
         self.made.append(name)

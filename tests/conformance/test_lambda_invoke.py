@@ -3,25 +3,19 @@
 import base64
 import json
 import re
-import shutil
 import time
 
 import pytest
 
 from conftest import client
-from lambda_support import BOOTSTRAP, asked, invoke, settled
+from lambda_support import BOOTSTRAP, Functions, asked, invoke, python_package, settled
 from support import package, refused, status_of, until
 
-needs_node = pytest.mark.skipif(not shutil.which("node"), reason="no Node.js on this machine")
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 @pytest.fixture(scope="module")
 def node(lam):
-    if not shutil.which("node"):
-        pytest.skip("no Node.js on this machine")
-    from lambda_support import Functions
-
     made = Functions(lam)
     yield made.make("node", Timeout=10, Environment={"Variables": {"COLOUR": "blue"}})
     made.clean()
@@ -29,8 +23,6 @@ def node(lam):
 
 @pytest.fixture(scope="module")
 def shell(lam):
-    from lambda_support import Functions
-
     made = Functions(lam)
     yield made.make("shell", Timeout=10)
     made.clean()
@@ -65,13 +57,11 @@ def test_a_callback_handler_answers(lam, functions):
     assert invoke(lam, name)["json"] == {"called": "back"}
 
 
-@needs_node
 def test_es_modules_are_loaded(lam, functions):
     name = functions.make("node", Code={"ZipFile": package({"index.mjs": "export const handler = async (event) => ({ module: event });\n"})})
     assert invoke(lam, name, {"a": 1})["json"] == {"module": {"a": 1}}
 
 
-@needs_node
 def test_a_handler_may_live_in_a_directory(lam, functions):
     code = {"ZipFile": package({"src/start.js": "exports.run = async () => require('../util').name;\n", "util.js": "exports.name = 'util';\n"})}
     assert invoke(lam, functions.make("node", Code=code, Handler="src/start.run"))["json"] == "util"
@@ -364,8 +354,6 @@ def test_code_that_does_not_load_says_why(lam, functions, kind, files, handler, 
 
 
 def test_code_that_does_not_load_is_mended_by_an_update(lam, functions):
-    from lambda_support import python_package
-
     name = functions.make("python", Code={"ZipFile": package({"app.py": "import nonesuch\n"})})
     assert invoke(lam, name)["FunctionError"] == "Unhandled"
     lam.update_function_code(FunctionName=name, ZipFile=python_package(2))

@@ -147,16 +147,15 @@ impl Cloud {
 
     /// The engine's error. It is about the artifact; what is about region, credentials and network is explained here.
     pub(crate) fn explain_engine(&self, error: &zipedit::Error) -> Error {
-        let text = error.to_string();
-        // The SDK's own dump of its types helps nobody.
-        let text = text.split(" (DispatchFailure(").next().unwrap_or_default();
-        let (what, reason) = text.split_once(" failed: ").unwrap_or((text, ""));
-        if NO_ANSWER.iter().any(|sign| text.contains(sign)) {
-            return self.unreachable(what).cause(reason);
-        }
-        match ABOUT_THE_CALLER.into_iter().find(|code| text.contains(code)) {
-            Some(code) => self.explain_code(what, code, if reason.is_empty() { text } else { reason }),
-            None => engine_error(error),
+        let of = |operation: &str, location: &str| format!("{operation} on {location}");
+        match error {
+            zipedit::Error::Unreachable { operation, location, reason } => {
+                self.unreachable(&of(operation, location)).cause(reason)
+            }
+            zipedit::Error::Store { operation, location, code: Some(code), reason } if is_about_the_caller(code) => {
+                self.explain_code(&of(operation, location), code, reason)
+            }
+            error => engine_error(error),
         }
     }
 
@@ -213,21 +212,24 @@ pub(crate) fn engine_error(error: &zipedit::Error) -> Error {
     Error::new(error.kind(), error.to_string())
 }
 
-/// What in the engine's text of a failed request says that it never got an answer.
-const NO_ANSWER: [&str; 3] = ["dispatch failure", "request has timed out", "error trying to connect"];
-
-/// Error codes in the engine's text that are about who asks and where, not about the artifact.
-const ABOUT_THE_CALLER: [&str; 9] = [
-    "AuthorizationHeaderMalformed",
-    "PermanentRedirect",
-    "ExpiredToken",
-    "RequestExpired",
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "SignatureDoesNotMatch",
-    "InvalidToken",
-    "RequestTimeTooSkewed",
-];
+/// Error codes that are about who asks and where, not about the artifact.
+fn is_about_the_caller(code: &str) -> bool {
+    matches!(
+        code,
+        "AuthorizationHeaderMalformed"
+            | "PermanentRedirect"
+            | "IllegalLocationConstraintException"
+            | "ExpiredToken"
+            | "ExpiredTokenException"
+            | "TokenRefreshRequired"
+            | "RequestExpired"
+            | "InvalidAccessKeyId"
+            | "InvalidClientTokenId"
+            | "SignatureDoesNotMatch"
+            | "InvalidToken"
+            | "RequestTimeTooSkewed"
+    )
+}
 
 /// The region in `the region 'us-east-1' is wrong; expecting 'eu-west-1'`.
 fn expected_region(text: &str) -> Option<&str> {

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use zipedit::{Changes, Content, EntryName, Object as _, Options, Stop};
+use zipedit::{Changes, Content, EntryName, Object as _, Options, Report, Stop, Strategy};
 
 use crate::aws::Cloud;
 use crate::compare::{self, ArtifactDocument, Comparison, DiffDocument, blocking};
@@ -20,7 +20,7 @@ use crate::memory::{Deployed, Memory};
 use crate::project::{ArtifactUrl, Deletion, Diff, Functions, Project, Via};
 use crate::ui::{Ui, bytes, duration};
 use crate::update::{Outcome, Status, Target, update_all};
-use crate::via::{Done, Patched, Patcher, Way};
+use crate::via::{Done, Patcher, Way};
 
 /// What is to be deployed, where, and how.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ pub(crate) struct Deploy {
 pub(crate) struct PatchDocument {
     pub(crate) via: Way,
     #[serde(flatten)]
-    pub(crate) report: Patched,
+    pub(crate) report: Report,
 }
 
 impl Deploy {
@@ -118,10 +118,10 @@ impl Deployment<'_> {
         } else {
             let done = self.patch(&mut comparison, interrupts).await?;
             self.tell_patch(&done);
-            document.artifact.etag = done.patched.etag.clone();
-            document.artifact.version_id = done.patched.version_id.clone();
-            document.artifact.size = done.patched.size;
-            document.artifact.entries = done.patched.entries;
+            document.artifact.etag = done.report.etag.clone();
+            document.artifact.version_id = done.report.version_id.clone();
+            document.artifact.size = done.report.size;
+            document.artifact.entries = done.report.entries;
             target = self.target(&document.artifact);
             Some(done)
         };
@@ -131,10 +131,10 @@ impl Deployment<'_> {
             let recorded = blocking(move || scan.record_deployed(&diff)).await;
             self.only_a_warning(recorded);
         }
-        document.patch = patched.map(|done| PatchDocument { via: done.way, report: done.patched });
+        document.patch = patched.map(|done| PatchDocument { via: done.way, report: done.report });
 
         // What was just patched in runs nowhere yet: no need to know any hash for that.
-        let written = document.patch.as_ref().is_some_and(|patch| patch.report.strategy != "none");
+        let written = document.patch.as_ref().is_some_and(|patch| patch.report.strategy != Strategy::None);
         let all_stale = written || (self.dry_run && !document.changes.is_empty());
         let sorted = self.sort(&functions, &mut target, &document.artifact.etag, all_stale).await?;
         document.functions = if self.dry_run {
@@ -335,18 +335,18 @@ impl Deployment<'_> {
     }
 
     fn tell_patch(&self, done: &Done) {
-        let Patched { size, bytes_read, bytes_written, bytes_copied, requests, strategy, .. } = &done.patched;
+        let Report { size, strategy, traffic, .. } = &done.report;
         let by = match done.way {
             Way::Lambda => format!("by the function `{}`", self.zipedit),
             Way::Direct => "from here".to_owned(),
         };
         self.ui.status("Patched", format!("{}, now {}", self.artifact, bytes(*size)));
-        self.ui.detail(format!("{by}: {strategy}, {requests} requests to S3"));
+        self.ui.detail(format!("{by}: {}, {} requests to S3", strategy.as_str(), traffic.requests));
         self.ui.detail(format!(
             "{} read, {} written, {} copied inside S3",
-            bytes(*bytes_read),
-            bytes(*bytes_written),
-            bytes(*bytes_copied),
+            bytes(traffic.bytes_read),
+            bytes(traffic.bytes_written),
+            bytes(traffic.bytes_copied),
         ));
     }
 }

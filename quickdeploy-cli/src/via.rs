@@ -15,6 +15,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zipedit::{Artifact, Change, Changes, MAX_OVERLAY, Options, Report, S3Store, Store};
+use zipedit_lambda::Answer;
 
 use crate::aws::Cloud;
 use crate::error::{Error, Result};
@@ -85,65 +86,6 @@ pub(crate) fn choose(weights: &Weights) -> Way {
     if weights.direct() <= weights.lambda() { Way::Direct } else { Way::Lambda }
 }
 
-/// What a patch did, whichever way it took: the report of the engine, the answer of the function.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Patched {
-    #[serde(default)]
-    pub(crate) added: u64,
-    #[serde(default)]
-    pub(crate) modified: u64,
-    #[serde(default)]
-    pub(crate) deleted: u64,
-    #[serde(default)]
-    pub(crate) identical: u64,
-    #[serde(default)]
-    pub(crate) missing: u64,
-    pub(crate) etag: String,
-    pub(crate) version_id: Option<String>,
-    pub(crate) size: u64,
-    #[serde(default)]
-    pub(crate) entries: u64,
-    #[serde(default)]
-    pub(crate) strategy: String,
-    #[serde(default)]
-    pub(crate) bytes_read: u64,
-    #[serde(default)]
-    pub(crate) bytes_written: u64,
-    #[serde(default)]
-    pub(crate) bytes_copied: u64,
-    #[serde(default)]
-    pub(crate) requests: u64,
-    #[serde(default)]
-    pub(crate) round_trips: u64,
-    /// Inside the function; unknown of a direct patch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) elapsed_ms: Option<u64>,
-}
-
-impl From<Report> for Patched {
-    fn from(report: Report) -> Self {
-        Self {
-            added: report.added,
-            modified: report.modified,
-            deleted: report.deleted,
-            identical: report.identical,
-            missing: report.missing,
-            etag: report.etag,
-            version_id: report.version_id,
-            size: report.size,
-            entries: report.entries,
-            strategy: report.strategy.as_str().to_owned(),
-            bytes_read: report.traffic.bytes_read,
-            bytes_written: report.traffic.bytes_written,
-            bytes_copied: report.traffic.bytes_copied,
-            requests: report.traffic.requests,
-            round_trips: report.traffic.round_trips,
-            elapsed_ms: None,
-        }
-    }
-}
-
 /// How to patch.
 #[derive(Debug)]
 pub(crate) struct Patcher<'a> {
@@ -159,7 +101,7 @@ pub(crate) struct Patcher<'a> {
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) way: Way,
-    pub(crate) patched: Patched,
+    pub(crate) report: Report,
 }
 
 impl Patcher<'_> {
@@ -183,17 +125,17 @@ impl Patcher<'_> {
         };
         let direct = async |artifact| {
             let edited = zipedit::edit_from(store, Some(artifact), changes, options).await;
-            edited.map(|(report, _)| Patched::from(report)).map_err(|error| self.cloud.explain_engine(&error))
+            edited.map(|(report, _)| report).map_err(|error| self.cloud.explain_engine(&error))
         };
         if way == Way::Direct {
-            return Ok(Done { way, patched: direct(artifact).await? });
+            return Ok(Done { way, report: direct(artifact).await? });
         }
         match self.invoke(changes).await {
-            Ok(patched) => Ok(Done { way, patched }),
+            Ok(report) => Ok(Done { way, report }),
             Err(error) if self.via == Via::Auto && unavailable(&error) => {
                 let why = format!("patching from here, as the function `{}` can't be used: {error}", self.function);
                 self.ui.warning(why, error.hints());
-                Ok(Done { way: Way::Direct, patched: direct(artifact).await? })
+                Ok(Done { way: Way::Direct, report: direct(artifact).await? })
             }
             Err(error) => Err(error),
         }
@@ -206,7 +148,7 @@ impl Patcher<'_> {
     }
 
     /// Invokes the zipedit function, with the change set in the event or, above its limit, staged in S3.
-    async fn invoke(&self, changes: &Changes) -> Result<Patched> {
+    async fn invoke(&self, changes: &Changes) -> Result<Report> {
         let event = event(self.artifact, changes);
         if event.len() <= LARGEST_EVENT {
             return self.send(event).await;
@@ -214,11 +156,11 @@ impl Patcher<'_> {
         let staged = self.stage(changes).await?;
         let sent = self.send(overlay_event(self.artifact, &staged.key, changes)).await;
         let removed = self.unstage(&staged).await;
-        let patched = sent?;
-        removed.map(|()| patched)
+        let report = sent?;
+        removed.map(|()| report)
     }
 
-    async fn send(&self, event: Vec<u8>) -> Result<Patched> {
+    async fn send(&self, event: Vec<u8>) -> Result<Report> {
         let what = format!("could not invoke the function `{}`", self.function);
         let payload = Blob::new(event);
         // Invocations have a quota of their own, far above what one deploy needs.
@@ -241,7 +183,7 @@ impl Patcher<'_> {
         if let Some(kind) = answer.function_error() {
             return Err(self.function_error(kind, payload));
         }
-        serde_json::from_slice(payload).map_err(|error| {
+        serde_json::from_slice(payload).map(|answer: Answer| answer.report).map_err(|error| {
             Error::new(
                 "ZipeditAnswer",
                 format!("the function `{}` gave an answer that is not understood", self.function),

@@ -105,13 +105,26 @@ pub enum Error {
         location: String,
     },
 
+    /// The store gave no answer.
+    #[error("{operation} on {location} got no answer: {reason}; check the network, the endpoint and the region")]
+    Unreachable {
+        /// The API operation.
+        operation: &'static str,
+        /// `s3://bucket/key`, or a path.
+        location: String,
+        /// What happened on the way.
+        reason: String,
+    },
+
     /// Anything else that the store answered.
     #[error("{operation} on {location} failed: {reason}")]
     Store {
         /// The API operation.
-        operation: String,
+        operation: &'static str,
         /// `s3://bucket/key`, or a path.
         location: String,
+        /// The store's own name for the error, such as `ExpiredToken`, if it gave one.
+        code: Option<String>,
         /// What the store said.
         reason: String,
     },
@@ -144,7 +157,7 @@ impl Error {
             Error::PreconditionFailed { .. } => "PreconditionFailed",
             Error::Timeout { .. } => "Timeout",
             Error::Interrupted { .. } => "Interrupted",
-            Error::Store { .. } | Error::Unknown { .. } => "Store",
+            Error::Unreachable { .. } | Error::Store { .. } | Error::Unknown { .. } => "Store",
         }
     }
 
@@ -178,13 +191,12 @@ impl Error {
             | StoreError::NoSuchUpload { operation }
             | StoreError::NotImplemented { operation } => {
                 let reason = error.to_string();
-                Error::Store { operation: operation.to_owned(), location, reason }
+                Error::Store { operation, location, code: None, reason }
             }
             StoreError::Empty => Error::NotAZip { location, reason: "it is empty".into() },
             StoreError::Unsupported { reason } => Error::UnsupportedZip { location, reason },
-            StoreError::Other { operation, reason } => {
-                Error::Store { operation: operation.to_owned(), location, reason }
-            }
+            StoreError::Unreachable { operation, reason } => Error::Unreachable { operation, location, reason },
+            StoreError::Other { operation, code, reason } => Error::Store { operation, location, code, reason },
         }
     }
 }

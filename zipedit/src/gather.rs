@@ -73,7 +73,7 @@ fn find<'a>(fetched: &'a [(u64, Bytes)], range: &Range<u64>) -> Option<&'a [u8]>
 }
 
 fn not_fetched() -> StoreError {
-    StoreError::Other { operation: "GetObject", reason: "the store answered fewer bytes than were asked for".into() }
+    StoreError::unusable("GetObject", "the store answered fewer bytes than were asked for")
 }
 
 #[cfg(test)]

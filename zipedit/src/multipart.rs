@@ -125,5 +125,5 @@ pub(crate) async fn still<S: Store>(store: &S, artifact: &Artifact<S::Object>) -
 
 /// Can't happen: what was waited for is there.
 fn unfinished() -> StoreError {
-    StoreError::Other { operation: "CreateMultipartUpload", reason: "it has not been answered".into() }
+    StoreError::unusable("CreateMultipartUpload", "it has not been answered")
 }

@@ -107,9 +107,8 @@ impl<'a, O: crate::store::Object> OldBytes<'a, O> {
                 self.drop_front(taken.len());
                 return Ok(taken);
             }
-            self.chunk = self.stream.try_next().await?.ok_or_else(|| StoreError::Other {
-                operation: "GetObject",
-                reason: "the store answered fewer bytes than were asked for".into(),
+            self.chunk = self.stream.try_next().await?.ok_or_else(|| {
+                StoreError::unusable("GetObject", "the store answered fewer bytes than were asked for")
             })?;
         }
     }

@@ -153,12 +153,29 @@ pub enum StoreError {
         /// What would get lost, and what to do.
         reason: String,
     },
+    /// There was no answer: no connection, or none in time.
+    #[error("{operation} got no answer: {reason}")]
+    Unreachable {
+        /// The API operation.
+        operation: &'static str,
+        /// What happened on the way.
+        reason: String,
+    },
     /// Anything else.
     #[error("{operation} failed: {reason}")]
     Other {
         /// The API operation.
         operation: &'static str,
+        /// The store's own name for the error, if it gave one.
+        code: Option<String>,
         /// What the store said.
         reason: String,
     },
+}
+
+impl StoreError {
+    /// An answer, or a want of one, that can't be used; in our own words.
+    pub(crate) fn unusable(operation: &'static str, reason: impl Into<String>) -> Self {
+        StoreError::Other { operation, code: None, reason: reason.into() }
+    }
 }

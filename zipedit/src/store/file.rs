@@ -116,7 +116,7 @@ impl FileStore {
         match tokio::task::spawn_blocking(move || work(&store)).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(store_error(operation, &error)),
-            Err(error) => Err(StoreError::Other { operation, reason: error.to_string() }),
+            Err(error) => Err(StoreError::unusable(operation, error.to_string())),
         }
     }
 }
@@ -148,7 +148,7 @@ fn store_error(operation: &'static str, error: &io::Error) -> StoreError {
         io::ErrorKind::PermissionDenied => {
             StoreError::AccessDenied { action: operation.to_owned(), reason: error.to_string() }
         }
-        _ => StoreError::Other { operation, reason: error.to_string() },
+        _ => StoreError::unusable(operation, error.to_string()),
     }
 }
 

@@ -19,7 +19,7 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 
 use self::attributes::Attributes;
-use self::errors::{refused, store_error};
+use self::errors::store_error;
 use super::{Slot, Store, StoreError};
 use crate::parts::PartLimits;
 
@@ -115,8 +115,9 @@ impl S3Store {
         version_id: Option<&str>,
         attributes: Attributes,
     ) -> Result<S3Object, StoreError> {
-        let etag =
-            etag.ok_or_else(|| refused("GetObject", "the answer has no ETag, so the edit could not be guarded"))?;
+        let etag = etag.ok_or_else(|| {
+            StoreError::unusable("GetObject", "the answer has no ETag, so the edit could not be guarded")
+        })?;
         let version_id = version_id.filter(|version| *version != "null").map(str::to_owned);
         Ok(S3Object { size, etag: etag.to_owned(), version_id, attributes })
     }
@@ -129,7 +130,7 @@ impl S3Store {
         etag: Option<&str>,
         version_id: Option<&str>,
     ) -> Result<S3Object, StoreError> {
-        let etag = etag.ok_or_else(|| refused(operation, "the answer has no ETag"))?;
+        let etag = etag.ok_or_else(|| StoreError::unusable(operation, "the answer has no ETag"))?;
         self.object(size, Some(etag), version_id, base.attributes.clone())
     }
 }
@@ -170,9 +171,13 @@ impl Store for S3Store {
             let sent = u64::try_from(answer.content_length().unwrap_or(0)).unwrap_or(0);
             // A store that doesn't know suffix ranges sends everything, without Content-Range.
             let size = answer.content_range().map_or(Some(sent), total_size);
-            let size = size.ok_or_else(|| refused("GetObject", "the answer's Content-Range has no size"))?;
+            let size =
+                size.ok_or_else(|| StoreError::unusable("GetObject", "the answer's Content-Range has no size"))?;
             if sent != size.min(len) {
-                return Err(refused("GetObject", "the store answered another range than the one asked for"));
+                return Err(StoreError::unusable(
+                    "GetObject",
+                    "the store answered another range than the one asked for",
+                ));
             }
             let attributes = Attributes::of_get(&answer)?;
             let object = self.object(size, answer.e_tag(), answer.version_id(), attributes)?;
@@ -181,7 +186,7 @@ impl Store for S3Store {
                 return Ok((self.with_tags(object, tag_count).await?, tail));
             }
         }
-        Err(refused("GetObject", "the connection broke off in the middle of the answer, again and again"))
+        Err(StoreError::unusable("GetObject", "the connection broke off in the middle of the answer, again and again"))
     }
 
     async fn head(&self) -> Result<S3Object, StoreError> {
@@ -211,7 +216,7 @@ impl Store for S3Store {
                 return Ok(bytes);
             }
         }
-        Err(refused("GetObject", "the connection broke off in the middle of the answer, again and again"))
+        Err(StoreError::unusable("GetObject", "the connection broke off in the middle of the answer, again and again"))
     }
 
     async fn stream(
@@ -233,7 +238,7 @@ impl Store for S3Store {
                 // Broken off, or ended too early: go on from here.
                 tries -= 1;
                 let again = match tries {
-                    0 => Err(refused("GetObject", "the connection broke off, again and again")),
+                    0 => Err(StoreError::unusable("GetObject", "the connection broke off, again and again")),
                     _ => store.get(&object, &range).await,
                 };
                 match again {
@@ -281,7 +286,7 @@ impl Store for S3Store {
             .send()
             .await
             .map_err(|error| store_error("CreateMultipartUpload", "s3:PutObject", &error))?;
-        answer.upload_id.ok_or_else(|| refused("CreateMultipartUpload", "the answer has no upload id"))
+        answer.upload_id.ok_or_else(|| StoreError::unusable("CreateMultipartUpload", "the answer has no upload id"))
     }
 
     async fn upload_part(&self, upload: &String, slot: Slot, body: Bytes) -> Result<CompletedPart, StoreError> {
@@ -329,7 +334,8 @@ impl Store for S3Store {
             .send()
             .await
             .map_err(|error| store_error("UploadPartCopy", "s3:GetObject", &error))?;
-        let result = answer.copy_part_result.ok_or_else(|| refused("UploadPartCopy", "the answer is empty"))?;
+        let result =
+            answer.copy_part_result.ok_or_else(|| StoreError::unusable("UploadPartCopy", "the answer is empty"))?;
         Ok(CompletedPart::builder()
             .part_number(part_number(slot)?)
             .set_e_tag(result.e_tag)
@@ -395,7 +401,7 @@ impl S3Store {
         match answer.content_range() {
             Some(content_range) if content_range == expected => Ok(answer.body),
             None if whole => Ok(answer.body),
-            _ => Err(refused("GetObject", "the store answered another range than the one asked for")),
+            _ => Err(StoreError::unusable("GetObject", "the store answered another range than the one asked for")),
         }
     }
 }
@@ -403,7 +409,7 @@ impl S3Store {
 fn part_number(slot: Slot) -> Result<i32, StoreError> {
     match i32::try_from(slot.number) {
         Ok(number) if number <= 10_000 => Ok(number),
-        _ => Err(refused("UploadPart", "the artifact would need more than 10,000 parts")),
+        _ => Err(StoreError::unusable("UploadPart", "the artifact would need more than 10,000 parts")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! S3's answers as [`StoreError`]s.
 
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId as _;
 
 use super::StoreError;
@@ -24,7 +24,12 @@ where
             (message, Some(id)) => format!("{code}: {message} (request {id})"),
         }
     };
+    let other = |reason: String| {
+        let code = Some(code.clone()).filter(|code| !code.is_empty());
+        StoreError::Other { operation, code, reason }
+    };
     match (code.as_str(), status) {
+        (_, 0) => StoreError::Unreachable { operation, reason: causes(error) },
         ("NoSuchBucket", _) => StoreError::NotFound {
             reason: "there is no such bucket (NoSuchBucket): check its name and the region".into(),
         },
@@ -37,15 +42,14 @@ where
         ("NoSuchKey" | "NoSuchVersion" | "NotFound", _) | ("", 404) => {
             StoreError::NotFound { reason: "there is no such object: check the key, or upload a first artifact".into() }
         }
-        ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired", _) => refused(
-            operation,
-            &format!("the credentials have expired: renew them (`aws sso login`, or new keys) ({})", said()),
-        ),
+        ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired", _) => {
+            other(format!("the credentials have expired: renew them (`aws sso login`, or new keys) ({})", said()))
+        }
         ("InvalidAccessKeyId" | "InvalidToken" | "SignatureDoesNotMatch", _) => {
-            refused(operation, &format!("the credentials are not valid here ({})", said()))
+            other(format!("the credentials are not valid here ({})", said()))
         }
         ("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _) | (_, 301) => {
-            refused(operation, &format!("the bucket is in another region: name that one ({})", said()))
+            other(format!("the bucket is in another region: name that one ({})", said()))
         }
         ("AccessDenied" | "AllAccessDisabled" | "Forbidden" | "KMS.AccessDeniedException", _) | ("", 403) => {
             let absent = if action == "s3:GetObject" {
@@ -55,12 +59,22 @@ where
             };
             StoreError::AccessDenied { action: action.to_owned(), reason: format!("{}{absent}", said()) }
         }
-        _ if status != 0 => refused(operation, &said()),
-        _ => refused(operation, &format!("{}", DisplayErrorContext(error))),
+        ("", 200..=299) => other(causes(error)),
+        _ => other(said()),
     }
 }
 
-/// An answer that can't be used, in our own words.
-pub(super) fn refused(operation: &'static str, reason: &str) -> StoreError {
-    StoreError::Other { operation, reason: reason.to_owned() }
+/// The error and what caused it, without the SDK's dump of its types.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut texts = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        // Wrappers repeat what they wrap.
+        if !texts.iter().any(|earlier| earlier.contains(&text)) {
+            texts.push(text);
+        }
+        source = error.source();
+    }
+    texts.join(": ")
 }

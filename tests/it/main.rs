@@ -4,6 +4,8 @@
 mod accounting;
 mod bootstrap;
 mod carried_over;
+mod conformance;
+mod fleet;
 mod lambda_contract;
 mod original;
 mod other_writers;

@@ -3,6 +3,7 @@
 //! Names are validated here, at the door: everything behind it may rely on an [`EntryName`] being a relative path that
 //! stays inside the archive wherever it is unpacked.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read as _;
@@ -63,6 +64,12 @@ impl EntryName {
     /// The directories above it: `a` and `a/b` for `a/b/c`.
     pub(crate) fn parents(&self) -> impl Iterator<Item = &str> {
         self.0.match_indices('/').map(|(at, _)| &self.0[..at])
+    }
+}
+
+impl Borrow<str> for EntryName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -259,7 +266,7 @@ impl Changes {
 
     /// What shall happen to `name`.
     #[must_use]
-    pub fn get(&self, name: &EntryName) -> Option<&Change> {
+    pub fn get(&self, name: &str) -> Option<&Change> {
         self.by_name.get(name)
     }
 }

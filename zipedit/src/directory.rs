@@ -472,8 +472,11 @@ impl<'a> Entry<'a> {
         let start = out.len();
         out.extend(record);
         let written = &mut out[start..];
-        // It was parsed once, so it parses again.
-        let offset_at = Wide::of(record).ok().and_then(|wide| wide.offset_at);
+        let offset_at = match u32_at(record, 42) {
+            // It was parsed once, so it parses again.
+            LONG => Wide::of(record).ok().and_then(|wide| wide.offset_at),
+            _ => None,
+        };
         match (offset_at, u32::try_from(offset)) {
             (Some(at), _) => written[at..at + 8].copy_from_slice(&offset.to_le_bytes()),
             (None, Ok(narrow)) if narrow != LONG => written[42..46].copy_from_slice(&narrow.to_le_bytes()),

@@ -92,7 +92,7 @@ impl Changes {
     /// The name that both have.
     pub fn merge(&mut self, overlay: Changes) -> Result<(), EntryName> {
         for (name, change) in overlay {
-            if self.get(&name).is_some() {
+            if self.get(name.as_str()).is_some() {
                 return Err(name);
             }
             match change {

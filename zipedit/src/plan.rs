@@ -230,19 +230,22 @@ struct Touched<'a> {
 impl<'a> Touched<'a> {
     fn of(directory: &Directory, changes: &'a Changes) -> Result<Self, FormatError> {
         let mut matches: HashMap<&str, Vec<usize>> = changes.iter().map(|(name, _)| (name.as_str(), vec![])).collect();
-        let tree = Tree::of(changes)?;
         for (index, entry) in directory.entries().enumerate() {
-            let name = entry.name();
-            match matches.get_mut(name.as_ref()) {
-                Some(indices) => indices.push(index),
-                None => tree.check(&name)?,
+            if let Some(indices) = matches.get_mut(entry.name().as_ref()) {
+                indices.push(index);
             }
         }
         let mut touched = Self { dropped: Vec::new(), puts: Vec::new(), counts: Counts::default() };
+        let mut new_names = HashSet::new();
         for (name, change) in changes.iter() {
             let indices = &matches[name.as_str()];
             match change {
-                Change::Put(content) => touched.put(directory, name, content, indices)?,
+                Change::Put(content) if indices.is_empty() => {
+                    new_names.insert(name.as_str());
+                    touched.counts.added += 1;
+                    touched.puts.push((name, content, None));
+                }
+                Change::Put(content) => touched.replace(directory, name, content, indices)?,
                 Change::Delete if indices.is_empty() => touched.counts.missing += 1,
                 Change::Delete => {
                     touched.counts.deleted += 1;
@@ -250,11 +253,18 @@ impl<'a> Touched<'a> {
                 }
             }
         }
+        // What was there together before may stay so; only a new name can bring a clash.
+        if !new_names.is_empty() {
+            let tree = Tree::of(changes, new_names)?;
+            let names = directory.entries().map(|entry| entry.name());
+            let mut kept = names.filter(|name| !matches.contains_key(name.as_ref()));
+            kept.try_for_each(|name| tree.check(&name))?;
+        }
         touched.dropped.sort_unstable();
         Ok(touched)
     }
 
-    fn put(
+    fn replace(
         &mut self,
         directory: &Directory,
         name: &'a EntryName,
@@ -262,11 +272,7 @@ impl<'a> Touched<'a> {
         indices: &[usize],
     ) -> Result<(), FormatError> {
         // Of several entries of one name, readers take the last.
-        let Some(&last) = indices.last() else {
-            self.counts.added += 1;
-            self.puts.push((name, content, None));
-            return Ok(());
-        };
+        let Some(&last) = indices.last() else { return Ok(()) };
         let entry = directory.entry(last);
         if entry.is_encrypted() {
             return Err(FormatError::Unsupported(format!(
@@ -297,26 +303,28 @@ fn holds(entry: Entry<'_>, content: &Content) -> bool {
     entry.size() == content.size() && mode_is_right && entry.crc32() == content.crc32()
 }
 
-/// The names that are put, as files in a tree: no file can be where a directory is.
+/// The names that are new, as files in a tree: no file can be where a directory is.
 struct Tree<'a> {
     files: HashSet<&'a str>,
     directories: HashSet<&'a str>,
 }
 
 impl<'a> Tree<'a> {
-    fn of(changes: &'a Changes) -> Result<Self, FormatError> {
-        let puts = || changes.iter().filter(|(_, change)| matches!(change, Change::Put(_))).map(|(name, _)| name);
-        let files: HashSet<&str> = puts().map(EntryName::as_str).collect();
+    fn of(changes: &'a Changes, new: HashSet<&'a str>) -> Result<Self, FormatError> {
+        let put = |name: &str| matches!(changes.get(name), Some(Change::Put(_)));
         let mut directories = HashSet::new();
-        for name in puts() {
-            for parent in name.parents() {
-                if files.contains(parent) {
+        for (name, change) in changes.iter() {
+            let is_new = new.contains(name.as_str());
+            for parent in name.parents().filter(|_| matches!(change, Change::Put(_))) {
+                if new.contains(parent) || is_new && put(parent) {
                     return Err(clash(name.as_str(), format!("the same edit puts a file at `{parent}`")));
                 }
-                directories.insert(parent);
+                if is_new {
+                    directories.insert(parent);
+                }
             }
         }
-        Ok(Self { files, directories })
+        Ok(Self { files: new, directories })
     }
 
     /// Checks a kept entry that isn't put itself against the names that are.

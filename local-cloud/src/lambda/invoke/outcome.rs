@@ -85,17 +85,12 @@ impl Failure {
 
     /// The function took longer than its timeout.
     pub(super) fn timed_out(request_id: &str, timeout: Duration) -> Self {
-        let message = format!(
-            "{} {request_id} Task timed out after {:.2} seconds",
-            clock::rfc3339(SystemTime::now()),
-            timeout.as_secs_f64()
-        );
+        let what = format!("Task timed out after {:.2} seconds", timeout.as_secs_f64());
         Self {
-            payload: Bytes::from(json!({ "errorType": "Sandbox.Timedout", "errorMessage": message }).to_string()),
-            error_type: "Sandbox.Timedout".to_owned(),
-            log_line: Some(format!("{message}\n")),
-            handled: false,
+            // The log has it in another form than the answer.
+            log_line: Some(format!("{} {request_id} {what}\n", clock::rfc3339(SystemTime::now()))),
             status: Status::Timeout,
+            ..Self::found(request_id, "Sandbox.Timedout", &what)
         }
     }
 
@@ -133,7 +128,9 @@ mod tests {
 
     #[test]
     fn a_timeout_names_the_seconds_with_two_digits() {
-        let message = message(&Failure::timed_out("id", Duration::from_secs(3)));
-        assert!(message.ends_with(" id Task timed out after 3.00 seconds"), "{message}");
+        let failure = Failure::timed_out("id", Duration::from_secs(3));
+        assert_eq!(message(&failure), "RequestId: id Error: Task timed out after 3.00 seconds");
+        let logged = failure.log_line.unwrap();
+        assert!(logged.ends_with("Z id Task timed out after 3.00 seconds\n"), "{logged}");
     }
 }

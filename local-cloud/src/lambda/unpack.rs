@@ -2,11 +2,16 @@
 //!
 //! Mode bits count only for entries made on Unix; others get 0644 and 0755. A package is refused when a name would
 //! lead out of the directory. Symbolic links are made last, so that no file is ever written through one.
+//!
+//! To remove thousands of files can take a disk more than a second. Nothing waits for it, neither whoever drops the last
+//! use of the code, nor the end of this process: it is left to a process of its own, which outlives this one.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Component, Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 use zip::ZipArchive;
@@ -14,7 +19,7 @@ use zip::ZipArchive;
 const SYMLINK: u32 = 0o120_000;
 const FILE_TYPE: u32 = 0o170_000;
 
-/// A directory with an unpacked package. It is removed when the last user drops it.
+/// A directory with an unpacked package. Its removal begins when the last user drops it.
 #[derive(Debug)]
 pub(super) struct Unpacked {
     directory: TempDir,
@@ -23,6 +28,20 @@ pub(super) struct Unpacked {
 impl Unpacked {
     pub(super) fn path(&self) -> &Path {
         self.directory.path()
+    }
+}
+
+impl Drop for Unpacked {
+    fn drop(&mut self) {
+        let mut remove = Command::new("rm");
+        remove.arg("-rf").arg("--").arg(self.path()).process_group(0);
+        remove.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // Where there is no `rm`, the directory is removed here and now, by its own drop.
+        if let Ok(mut child) = remove.spawn() {
+            self.directory.disable_cleanup(true);
+            // Without the thread, the child's entry in the process table stays until this process ends.
+            let _ = std::thread::Builder::new().spawn(move || child.wait());
+        }
     }
 }
 
@@ -97,6 +116,7 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
 #[cfg(test)]
 mod tests {
     use std::io::{Cursor, Write as _};
+    use std::time::{Duration, Instant};
 
     use zip::write::SimpleFileOptions;
 
@@ -123,6 +143,18 @@ mod tests {
         assert_eq!(mode("lib/data.txt"), 0o640);
         assert_eq!(fs::read_link(unpacked.path().join("lib/link")).unwrap(), Path::new("data.txt"));
         assert_eq!(fs::read_to_string(unpacked.path().join("lib/link")).unwrap(), "data");
+    }
+
+    #[test]
+    fn what_was_unpacked_is_removed_after_the_last_use() {
+        let unpacked = unpack(archive(|zip| zip.add_directory("a/b", SimpleFileOptions::default()).unwrap())).unwrap();
+        let path = unpacked.path().to_owned();
+        drop(unpacked);
+        let patience = Instant::now() + Duration::from_secs(30);
+        while path.exists() && Instant::now() < patience {
+            std::thread::yield_now();
+        }
+        assert!(!path.exists());
     }
 
     #[test]

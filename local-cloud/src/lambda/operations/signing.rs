@@ -202,18 +202,17 @@ pub(super) fn list_functions(lambda: &Lambda, request: &Request) -> Result<Reply
     Ok(ok(&shown))
 }
 
-/// `GetFunctionCodeSigningConfig`: empty when the function has none.
+/// `GetFunctionCodeSigningConfig`. The service model says that the function's name is always there, so it is, although
+/// AWS has been seen to leave it out when the function has no configuration.
 pub(super) fn get_of_function(lambda: &Lambda, request: &Request) -> Result<Reply> {
     let wanted = request.function()?;
     let mut registry = lambda.registry();
     let function = registry.function(&wanted, &request.scope, lambda.objects())?;
-    Ok(ok(&match &function.code_signing_config {
-        Some(id) => json!({
-            "CodeSigningConfigArn": request.scope.code_signing_arn(id),
-            "FunctionName": function.name,
-        }),
-        None => json!({}),
-    }))
+    let mut shown = json!({ "FunctionName": function.name });
+    if let Some(id) = &function.code_signing_config {
+        shown["CodeSigningConfigArn"] = request.scope.code_signing_arn(id).into();
+    }
+    Ok(ok(&shown))
 }
 
 /// `PutFunctionCodeSigningConfig`.

@@ -244,6 +244,15 @@ async fn the_sixteenth_control_plane_request_of_a_moment_is_throttled_and_get_fu
 }
 
 #[tokio::test]
+async fn a_function_without_code_signing_is_named_and_nothing_else() {
+    let bench = Bench::new();
+    created(&bench, "f").await;
+    let shown = bench.get("/2020-06-30/functions/f/code-signing-config").await;
+    assert_eq!((shown.status.as_u16(), shown.body), (200, json!({ "FunctionName": "f" })));
+    assert_eq!(bench.get("/2020-06-30/functions/none/code-signing-config").await.status, 404);
+}
+
+#[tokio::test]
 async fn enforced_code_signing_refuses_a_zip() {
     let bench = Bench::new();
     created(&bench, "f").await;

@@ -1,8 +1,8 @@
 //! Deployment packages: where a function's zip comes from, its hash, its limits.
 //!
 //! A package is looked at once, off the reactor's threads: its SHA-256 over the exact bytes, and the sizes in its
-//! central directory. Functions that are deployed from the same version of the same object share one [`Code`], so an
-//! artifact of four functions is hashed once and unpacked once.
+//! central directory. Whether its entries are intact is found out after the request. Functions that are deployed from the same version of the same object share one [`Code`], so an
+//! artifact of four functions is hashed once, checked once and unpacked once.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
 use super::errors::{ApiError, ErrorKind, Result};
+use super::integrity::{self, Damage};
 use super::unpack::{self, Unpacked};
 use super::{ObjectError, Objects, StoredObject};
 
@@ -34,6 +35,7 @@ pub(super) struct Code {
     pub(super) size: u64,
     /// Base64 of the SHA-256 of the exact bytes: `CodeSha256`.
     pub(super) sha256: String,
+    integrity: OnceCell<Result<(), Damage>>,
     unpacked: OnceCell<Arc<Unpacked>>,
 }
 
@@ -55,7 +57,18 @@ impl Code {
         if archive.decompressed_size().is_none_or(|unzipped| unzipped >= MAX_UNZIPPED) {
             return Err(ApiError::invalid(format!("Unzipped size must be smaller than {MAX_UNZIPPED} bytes")));
         }
-        Ok(Self { chunks, size, sha256: STANDARD.encode(hash.finalize()), unpacked: OnceCell::new() })
+        Ok(Self {
+            chunks,
+            size,
+            sha256: STANDARD.encode(hash.finalize()),
+            integrity: OnceCell::new(),
+            unpacked: OnceCell::new(),
+        })
+    }
+
+    /// Takes the package for intact, because it was checked in an earlier life.
+    pub(super) fn trusted(self) -> Self {
+        Self { integrity: OnceCell::new_with(Some(Ok(()))), ..self }
     }
 
     /// [`Code::inspect`] on a blocking thread.
@@ -76,6 +89,17 @@ impl Code {
             Self::inspect(vec![Bytes::from(zip)])
         })
         .await?
+    }
+
+    /// Whether every entry can be unpacked. `None` until [`Code::check`] has found out.
+    pub(super) fn integrity(&self) -> Option<Result<(), &Damage>> {
+        self.integrity.get().map(|found| found.as_ref().copied())
+    }
+
+    /// Finds out whether every entry can be unpacked, unless that is known. Callers that come at the same time wait for
+    /// one look at it.
+    pub(super) async fn check(&self) {
+        self.integrity.get_or_init(|| integrity::check_apart(ChunkReader::new(self.chunks.clone()))).await;
     }
 
     /// The directory that the package is unpacked in, for the first user unpacked now.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::code::{Code, Origin};
 use super::configuration::Configuration;
+use super::integrity::Damage;
 
 /// What a deployment runs.
 #[derive(Clone, Debug)]
@@ -41,6 +42,19 @@ impl Artifact {
     /// `CodeSize` in bytes.
     pub(super) fn size(&self) -> u64 {
         self.code().map_or(0, |code| code.size)
+    }
+
+    /// Whether this can go live: for a package, whether it is intact. `None` while that isn't known.
+    pub(super) fn integrity(&self) -> Option<Result<(), &Damage>> {
+        match self {
+            Self::Package { code, .. } => code.integrity(),
+            Self::Image { .. } | Self::Builtin { .. } => Some(Ok(())),
+        }
+    }
+
+    /// The package, while it isn't known whether it is intact.
+    pub(super) fn unchecked(&self) -> Option<&Arc<Code>> {
+        self.code().filter(|_| self.integrity().is_none())
     }
 
     pub(super) fn same_code(&self, other: &Self) -> bool {

@@ -5,7 +5,7 @@
 //!
 //! A request is routed (`router`), held against the request rates (`throttle`) and carried out (`operations`,
 //! `invoke`). Functions live in the `registry`; what an update means for them, and when, is in `function`. Packages
-//! are read and hashed in `code`, and unpacked in `unpack` when a process first needs them.
+//! are read and hashed in `code`, checked in `integrity` while their deployment is under way, and unpacked in `unpack` when a process first needs them.
 
 mod clock;
 mod code;
@@ -14,6 +14,7 @@ mod control;
 mod deployment;
 mod errors;
 mod function;
+mod integrity;
 mod invoke;
 mod logs;
 mod names;
@@ -37,8 +38,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use code::CodeCache;
+use code::{Code, CodeCache};
+use deployment::Artifact;
 use errors::{ApiError, ErrorKind};
+use function::Function;
 use invoke::Pool;
 use logs::Logs;
 use persistence::Archive;
@@ -188,8 +191,11 @@ impl Lambda {
         Answer { operation: operation.name(), response }
     }
 
-    /// Ends every function process and waits for them.
+    /// Ends every function process and waits for them. Where functions are kept on disk, what is being deployed is, too.
     pub(crate) async fn shutdown(&self) {
+        if self.archive.get().is_some() {
+            self.finish_checks().await;
+        }
         self.pool.close().await;
     }
 
@@ -247,16 +253,39 @@ impl Lambda {
         registry
     }
 
-    /// Settles all functions at a moment, so that processes of replaced code end then and not at the next request.
-    fn settle_at(self: &Arc<Self>, at: Instant) {
+    /// Sees the deployment of an artifact through: has its package checked, and settles all functions when that is done
+    /// and the moment has come, so that processes of replaced code end then and not at the next request.
+    fn see_through(self: &Arc<Self>, artifact: &Artifact, at: Instant) {
+        let unchecked = artifact.unchecked().cloned();
         let lambda = Arc::downgrade(self);
         tokio::spawn(async move {
+            if let Some(code) = unchecked {
+                code.check().await;
+                if let Some(lambda) = lambda.upgrade() {
+                    // A disk that can't be written is told to the next request that changes something.
+                    let _ = lambda.save().await;
+                }
+            }
             tokio::time::sleep_until(at).await;
             if let Some(lambda) = lambda.upgrade() {
                 drop(lambda.settled_registry());
                 lambda.pool.end_retired().await;
             }
         });
+    }
+
+    /// Waits until every package is checked, and the outcome is on disk.
+    async fn finish_checks(&self) {
+        let unchecked: Vec<Arc<Code>> = {
+            let registry = self.registry();
+            let versions = registry.functions.values().flat_map(Function::all_versions);
+            versions.filter_map(|(_, version)| version.shown().artifact.unchecked().cloned()).collect()
+        };
+        for code in unchecked {
+            code.check().await;
+        }
+        // At the end, nobody is left to be told of a disk that can't be written.
+        let _ = self.save().await;
     }
 
     /// Ends the idle processes of what was just deleted.

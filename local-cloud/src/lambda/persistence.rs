@@ -1,8 +1,9 @@
 //! Functions on disk: `functions.json`, and beside it one file for each package, named by its hash.
 //!
 //! After each change the whole record is written anew and put in the place of the old one. It holds what functions
-//! will be when all that is under way has ended: after a restart nothing is `InProgress`. Built-in functions are not
-//! in it; they come with every start.
+//! will be when all that is under way has ended: after a restart nothing is `InProgress`. A package is kept once it was
+//! found intact; until then the function is kept as it was. Built-in functions are not in it; they come with every
+//! start.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -208,7 +209,7 @@ fn load(directory: &Path) -> Result<Restored, Fault> {
         if code.sha256 != hash {
             return Err((file, "the package is damaged: its hash is another one".to_owned()));
         }
-        record.packages.insert(hash, Arc::new(code));
+        record.packages.insert(hash, Arc::new(code.trusted()));
     }
     record.restore().map_err(|message| (path, message))
 }

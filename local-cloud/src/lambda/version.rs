@@ -2,8 +2,9 @@
 //!
 //! An update is described at once and takes effect later. Until its moment comes, the version is `InProgress` (or
 //! `Pending`, when new) and invocations run what was deployed before. The moment is not kept by a task: every look at
-//! a version first *settles* it, which makes the outcome depend on the clock alone. Both beginning and end of an
-//! update give a new `RevisionId`. After a failed update, the version is again what it was.
+//! a version first *settles* it, which makes the outcome depend on two things alone: the clock, and whether the package
+//! is intact. While that isn't known, the update goes on. Both beginning and end of an update give a new `RevisionId`.
+//! After a failed update, the version is again what it was.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -19,6 +20,7 @@ use super::configuration::merge;
 use super::deployment::{Artifact, Deployment};
 use super::errors::{ApiError, Result};
 use super::function::new_id;
+use super::integrity::Damage;
 use super::names::Scope;
 
 /// `State`, with its reason.
@@ -53,7 +55,7 @@ pub(super) enum UpdateStatus {
     Failed(Failure),
 }
 
-/// A reason code of the service model, and words.
+/// A reason code of the service model (`StateReasonCode`, `LastUpdateStatusReasonCode`), and words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Failure {
     pub(super) code: String,
@@ -74,10 +76,19 @@ pub(super) struct Version {
     transition: Option<Transition>,
 }
 
+/// A change that is under way.
 #[derive(Debug)]
 struct Transition {
+    /// It ends at this moment, or with the check of its package when that takes longer.
     at: Instant,
+    /// How it ends, whatever is in the package.
     failure: Option<Failure>,
+}
+
+impl From<&Damage> for Failure {
+    fn from(damage: &Damage) -> Self {
+        Self { code: "InvalidZipFileException".to_owned(), reason: damage.to_string() }
+    }
 }
 
 impl Version {
@@ -109,10 +120,21 @@ impl Version {
         Self { revision_id, last_modified, ..Self::active(deployment) }
     }
 
-    /// What will be live when all that is under way has ended. Nothing, when the function could not be made.
+    /// What will be live when all that is under way has ended, as far as that is known: a package that isn't checked
+    /// yet counts for nothing. `None` when the function could not be made, or perhaps can't.
     pub(super) fn settled_deployment(&self) -> Option<&Arc<Deployment>> {
-        let fails = self.transition.as_ref().is_some_and(|transition| transition.failure.is_some());
-        if self.transition.is_some() && !fails { Some(&self.shown) } else { self.live.as_ref() }
+        match self.ending() {
+            Some(Ok(())) => Some(&self.shown),
+            Some(Err(_)) | None => self.live.as_ref(),
+        }
+    }
+
+    /// How the change that is under way ends. `None` while that isn't known, and when there is none.
+    fn ending(&self) -> Option<Result<(), Failure>> {
+        match &self.transition.as_ref()?.failure {
+            Some(failure) => Some(Err(failure.clone())),
+            None => Some(self.shown.artifact.integrity()?.map_err(Failure::from)),
+        }
     }
 
     pub(super) fn shown(&self) -> &Arc<Deployment> {
@@ -128,12 +150,14 @@ impl Version {
         self.transition = Some(Transition { at, failure });
     }
 
-    /// Lets an update whose moment has come take effect, and looks whether a referenced object is still there.
+    /// Lets an update whose moment has come, and whose package is checked, take effect; and looks whether a referenced object is still there.
     pub(super) fn settle(&mut self, now: Instant, objects: &dyn Objects) {
-        if let Some(transition) = self.transition.take_if(|transition| transition.at <= now) {
+        let due = self.transition.as_ref().is_some_and(|transition| transition.at <= now);
+        if due && let Some(ending) = self.ending() {
+            self.transition = None;
             self.revision_id = new_id();
-            match (transition.failure, self.live.take()) {
-                (None, previous) => {
+            match (ending, self.live.take()) {
+                (Ok(()), previous) => {
                     if let Some(previous) = previous {
                         previous.retire();
                     }
@@ -141,12 +165,12 @@ impl Version {
                     self.state = State::Active;
                     self.update = UpdateStatus::Successful;
                 }
-                (Some(failure), Some(previous)) => {
+                (Err(failure), Some(previous)) => {
                     self.shown = Arc::clone(&previous);
                     self.live = Some(previous);
                     self.update = UpdateStatus::Failed(failure);
                 }
-                (Some(failure), None) => {
+                (Err(failure), None) => {
                     self.state = State::Failed(failure.clone());
                     self.update = UpdateStatus::Failed(failure);
                 }

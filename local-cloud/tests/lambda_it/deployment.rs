@@ -1,6 +1,6 @@
 //! Deploying through S3: the artifact, its versions, its hash; and the code that `GetFunction` leads to.
 
-use aws_sdk_lambda::types::{FunctionCode, LastUpdateStatus, Runtime, S3ObjectStorageMode};
+use aws_sdk_lambda::types::{FunctionCode, LastUpdateStatus, LastUpdateStatusReasonCode, Runtime, S3ObjectStorageMode};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use base64::Engine as _;
@@ -110,5 +110,27 @@ async fn a_failed_update_is_reported_and_the_old_code_keeps_answering() {
     let configuration = bench.settled("f").await;
     assert_eq!(configuration.last_update_status, Some(LastUpdateStatus::Failed));
     assert_eq!(configuration.last_update_status_reason.as_deref(), Some("no luck"));
+    assert_eq!(bench.invoke("f", &json!(1)).await.value()["echo"], 1);
+}
+
+#[tokio::test]
+async fn damaged_code_never_answers() {
+    if !installed("curl") {
+        return;
+    }
+    let bench = Bench::start().await;
+    bucket(&bench).await;
+    bench.create("f", "provided.al2023", "bootstrap", &[("bootstrap", ECHO)]).await;
+    let mut zip = zipped(&[("bootstrap", &ECHO.replace("echo\\\"", "damaged\\\""))]);
+    // The first byte of the entry's data (APPNOTE 4.3.7).
+    zip[30 + "bootstrap".len()] ^= 0xFF;
+    put(&bench, zip).await;
+    let update = bench.lambda.update_function_code().function_name("f").s3_bucket("artifacts").s3_key("app.zip");
+    update.send().await.unwrap();
+    let configuration = bench.settled("f").await;
+    assert_eq!(configuration.last_update_status, Some(LastUpdateStatus::Failed));
+    assert_eq!(configuration.last_update_status_reason_code, Some(LastUpdateStatusReasonCode::InvalidZipFileException));
+    let reason = configuration.last_update_status_reason.unwrap();
+    assert!(reason.contains("the entry `bootstrap` can't be unpacked"), "{reason}");
     assert_eq!(bench.invoke("f", &json!(1)).await.value()["echo"], 1);
 }

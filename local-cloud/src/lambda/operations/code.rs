@@ -140,6 +140,7 @@ pub(super) async fn update(lambda: &Arc<Lambda>, request: &Request) -> Result<Re
         return Ok(ok(&described));
     }
     let (at, failure) = registry.take_fate(&wanted.name, lambda.settings().update_delay);
+    lambda.see_through(&deployment.artifact, at);
     let function = registry.function(&wanted, &request.scope, lambda.objects())?;
     function.latest.begin_update(deployment, at, failure.clone());
     let described = if input.publish {
@@ -148,8 +149,6 @@ pub(super) async fn update(lambda: &Arc<Lambda>, request: &Request) -> Result<Re
     } else {
         function.latest.details(&request.scope, None)
     };
-    drop(registry);
-    lambda.settle_at(at);
     Ok(ok(&described))
 }
 

@@ -34,10 +34,9 @@ pub(super) fn update(lambda: &Arc<Lambda>, request: &Request) -> Result<Reply> {
     configuration.apply(input.settings)?;
     let deployment = Deployment::new(&wanted.name, LATEST, &shown.region, configuration, shown.artifact.clone());
     let (at, failure) = registry.take_fate(&wanted.name, lambda.settings().update_delay);
+    lambda.see_through(&deployment.artifact, at);
     let function = registry.function(&wanted, &request.scope, lambda.objects())?;
     function.latest.begin_update(deployment, at, failure);
     let described = function.latest.details(&request.scope, None);
-    drop(registry);
-    lambda.settle_at(at);
     Ok(ok(&described))
 }

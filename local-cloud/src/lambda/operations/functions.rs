@@ -1,6 +1,7 @@
 //! Functions as a whole: create, describe, list, delete.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -32,7 +33,7 @@ struct CreateFunction {
 }
 
 /// `CreateFunction`.
-pub(super) async fn create(lambda: &Lambda, request: &Request) -> Result<Reply> {
+pub(super) async fn create(lambda: &Arc<Lambda>, request: &Request) -> Result<Reply> {
     let input: CreateFunction = request.large_input().await?;
     let name = input.function_name.ok_or_else(|| constraint("null", "functionName", "Member must not be null"))?;
     let wanted = FunctionRef::parse(&name, None, &request.scope)?;
@@ -58,6 +59,7 @@ pub(super) async fn create(lambda: &Lambda, request: &Request) -> Result<Reply> 
     registry.require_absent(&wanted.name)?;
     let (at, failure) = registry.take_fate(&wanted.name, lambda.settings().create_delay);
     let deployment = Deployment::new(&wanted.name, LATEST, &request.scope.region, configuration, artifact);
+    lambda.see_through(&deployment.artifact, at);
     let mut function = Function::new(Version::pending(deployment, at, failure.clone()));
     function.tags = input.tags;
     function.code_signing_config = signing;

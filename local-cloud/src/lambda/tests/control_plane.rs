@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::support::{Bench, encoded, zipped};
+use super::support::{Bench, damaged, encoded, zipped};
 
 const FILES: &[(&str, &str)] = &[("app.py", "def handler(event, context): return 1\n")];
 const OTHER: &[(&str, &str)] = &[("app.py", "def handler(event, context): return 2\n")];
@@ -80,6 +80,81 @@ async fn a_failed_update_says_why_and_leaves_the_old_code() {
     assert_eq!(after["CodeSha256"], before["CodeSha256"]);
     bench.update_code("f", json!({ "ZipFile": encoded(&zipped(OTHER)) })).await;
     assert_eq!(bench.configuration("f").await["LastUpdateStatus"], "Successful");
+}
+
+#[tokio::test]
+async fn code_whose_checksum_lies_fails_the_update_and_the_old_code_stays() {
+    let bench = Bench::new();
+    created(&bench, "f").await;
+    let before = bench.configuration("f").await;
+    let zip = damaged(&[("app.py", "x = 1"), ("lib/helper.py", "y = 1")]);
+    let during = bench.update_code("f", json!({ "ZipFile": encoded(&zip), "Publish": true })).await.body;
+    assert_eq!(during["State"], "Pending");
+    let after = bench.configuration("f").await;
+    assert_eq!((&after["State"], &after["LastUpdateStatus"]), (&json!("Active"), &json!("Failed")));
+    assert_eq!(after["LastUpdateStatusReasonCode"], "InvalidZipFileException");
+    assert_eq!(
+        after["LastUpdateStatusReason"],
+        "Could not unzip uploaded file: the entry `lib/helper.py` can't be unpacked: Invalid checksum. Please check your file, then try to upload again."
+    );
+    assert_eq!(after["CodeSha256"], before["CodeSha256"]);
+    let published = bench.get("/2015-03-31/functions/f?Qualifier=1").await.body["Configuration"].take();
+    assert_eq!((&published["State"], &published["CodeSha256"]), (&json!("Failed"), &during["CodeSha256"]));
+
+    bench.update_code("f", json!({ "ZipFile": encoded(&zipped(OTHER)) })).await;
+    assert_eq!(bench.configuration("f").await["LastUpdateStatus"], "Successful");
+}
+
+#[tokio::test]
+async fn a_function_of_damaged_code_fails_and_only_whole_code_mends_it() {
+    let bench = Bench::new();
+    bench.create_from("f", "python3.12", "app.handler", json!({ "ZipFile": encoded(&damaged(FILES)) })).await;
+    let expect_failed = |shown: serde_json::Value| {
+        assert_eq!(shown["State"], "Failed");
+        assert_eq!(shown["StateReasonCode"], "InvalidZipFileException");
+        assert!(shown["StateReason"].as_str().unwrap().contains("the entry `app.py`"), "{shown}");
+    };
+    expect_failed(bench.configuration("f").await);
+    assert_eq!(bench.invoke("f", json!({})).await.error.as_deref(), Some("ResourceConflictException"));
+    let other_memory = json!({ "MemorySize": 256 });
+    bench.send(http::Method::PUT, "/2015-03-31/functions/f/configuration", other_memory).await;
+    expect_failed(bench.configuration("f").await);
+    bench.update_code("f", json!({ "ZipFile": encoded(&zipped(FILES)) })).await;
+    assert_eq!(bench.configuration("f").await["State"], "Active");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_is_in_progress_until_its_code_is_checked_however_long_that_takes() {
+    let bench = slow();
+    created(&bench, "f").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let suspended = crate::lambda::integrity::suspended().await;
+    let input = json!({ "ZipFile": encoded(&zipped(OTHER)) });
+    let answer = bench.send(http::Method::PUT, "/2015-03-31/functions/f/code", input).await;
+    assert_eq!(answer.status, 200);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(bench.configuration("f").await["LastUpdateStatus"], "InProgress");
+    drop(suspended);
+    bench.lambda.finish_checks().await;
+    assert_eq!(bench.configuration("f").await["LastUpdateStatus"], "Successful");
+}
+
+#[tokio::test]
+async fn code_that_was_checked_is_not_checked_again() {
+    let bench = Bench::new();
+    bench.objects.put("versioned", "a.zip", zipped(OTHER));
+    let code = json!({ "S3Bucket": "versioned", "S3Key": "a.zip" });
+    bench.create_from("a", "python3.12", "app.handler", code.clone()).await;
+    created(&bench, "b").await;
+    let _suspended = crate::lambda::integrity::suspended().await;
+    for (name, change, input) in
+        [("a", "code", code.clone()), ("b", "code", code), ("b", "configuration", json!({ "MemorySize": 256 }))]
+    {
+        let path = format!("/2015-03-31/functions/{name}/{change}");
+        let answer = bench.send(http::Method::PUT, &path, input).await;
+        assert_eq!(answer.body["LastUpdateStatus"], "InProgress");
+        assert_eq!(bench.configuration(name).await["LastUpdateStatus"], "Successful", "{path}");
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::support::{Bench, encoded, zipped};
+use super::support::{Bench, damaged, encoded, zipped};
 
 const FILES: &[(&str, &str)] = &[("app.py", "def handler(event, context): return 1\n")];
 const OTHER: &[(&str, &str)] = &[("app.py", "def handler(event, context): return 2\n")];
@@ -34,6 +34,35 @@ async fn functions_are_as_they_were_after_a_restart() {
     assert_eq!(after, before);
     assert_eq!(hash(&again.get("/2015-03-31/functions/f?Qualifier=live").await.body), published);
     assert_ne!(published, after.0["CodeSha256"]);
+}
+
+#[tokio::test]
+async fn code_is_kept_once_it_is_checked_and_at_the_latest_at_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let bench = kept_in(directory.path()).await;
+    bench.create("f", "python3.12", "app.handler", FILES).await;
+    let old = bench.configuration("f").await["CodeSha256"].clone();
+
+    let suspended = crate::lambda::integrity::suspended().await;
+    let input = json!({ "ZipFile": encoded(&zipped(OTHER)) });
+    let new = bench.send(Method::PUT, "/2015-03-31/functions/f/code", input).await.body["CodeSha256"].clone();
+    assert_eq!(kept_in(directory.path()).await.configuration("f").await["CodeSha256"], old);
+    drop(suspended);
+    bench.lambda.shutdown().await;
+    assert_eq!(kept_in(directory.path()).await.configuration("f").await["CodeSha256"], new);
+}
+
+#[tokio::test]
+async fn damaged_code_is_never_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let bench = kept_in(directory.path()).await;
+    bench.create("f", "python3.12", "app.handler", FILES).await;
+    let old = bench.configuration("f").await["CodeSha256"].clone();
+    bench.update_code("f", json!({ "ZipFile": encoded(&damaged(OTHER)) })).await;
+    bench.create_from("g", "python3.12", "app.handler", json!({ "ZipFile": encoded(&damaged(OTHER)) })).await;
+    let again = kept_in(directory.path()).await;
+    assert_eq!(again.configuration("f").await["CodeSha256"], old);
+    assert_eq!(again.get("/2015-03-31/functions/g").await.status, 404);
 }
 
 #[tokio::test]

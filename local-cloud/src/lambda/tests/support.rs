@@ -74,6 +74,16 @@ pub(super) fn zipped(files: &[(&str, &str)]) -> Vec<u8> {
     writer.finish().unwrap().into_inner()
 }
 
+/// [`zipped`], with another CRC-32 for the last file in both of its headers (APPNOTE 4.3.7 and 4.3.12).
+pub(super) fn damaged(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut zip = zipped(files);
+    let last = |zip: &[u8], signature: &[u8]| zip.windows(4).rposition(|found| found == signature).unwrap();
+    for at in [last(&zip, b"PK\x03\x04") + 14, last(&zip, b"PK\x01\x02") + 16] {
+        zip[at] ^= 0xFF;
+    }
+    zip
+}
+
 pub(super) fn encoded(zip: &[u8]) -> String {
     STANDARD.encode(zip)
 }
@@ -136,6 +146,7 @@ impl Bench {
         self.create_from(name, runtime, handler, json!({ "ZipFile": encoded(&zipped(files)) })).await
     }
 
+    /// Creates a function and lets the check of its code end. The answer is from before that.
     pub(super) async fn create_from(&self, name: &str, runtime: &str, handler: &str, code: Value) -> Answered {
         let input = json!({
             "FunctionName": name,
@@ -144,11 +155,16 @@ impl Bench {
             "Role": "arn:aws:iam::000000000000:role/r",
             "Code": code,
         });
-        self.send(Method::POST, "/2015-03-31/functions", input).await
+        let answer = self.send(Method::POST, "/2015-03-31/functions", input).await;
+        self.lambda.finish_checks().await;
+        answer
     }
 
+    /// Updates the code and lets its check end. The answer is from before that.
     pub(super) async fn update_code(&self, name: &str, input: Value) -> Answered {
-        self.send(Method::PUT, &format!("/2015-03-31/functions/{name}/code"), input).await
+        let answer = self.send(Method::PUT, &format!("/2015-03-31/functions/{name}/code"), input).await;
+        self.lambda.finish_checks().await;
+        answer
     }
 
     /// `Configuration` of `GetFunction`.

@@ -7,6 +7,8 @@
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -15,7 +17,7 @@ use aws_sdk_lambda::config::http::HttpResponse;
 use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
 
 use crate::args::Global;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, without_number};
 use crate::rate::Quota;
 
 /// Where AWS is, and how much may be asked of it.
@@ -85,7 +87,15 @@ impl Cloud {
             return Err(Error::new("NoRegion", "no AWS region is set")
                 .hint("give `--region REGION`, or set AWS_REGION or a region in the profile"));
         };
-        let provider = config.credentials_provider().ok_or_else(|| no_credentials(endpoint.as_deref()))?;
+        let provider = match &place.profile {
+            // As for the AWS CLI: who names a profile means it, whatever keys the environment has.
+            Some(profile) => {
+                let here = ProviderConfig::without_region().with_region(config.region().cloned());
+                let provider = ProfileFileCredentialsProvider::builder().configure(&here).profile_name(profile).build();
+                SharedCredentialsProvider::new(provider)
+            }
+            None => config.credentials_provider().ok_or_else(|| no_credentials(endpoint.as_deref()))?,
+        };
         let credentials = provider
             .provide_credentials()
             .await
@@ -135,7 +145,7 @@ impl Cloud {
     {
         match error {
             SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) | SdkError::ResponseError(_) => {
-                self.unreachable(what).because(error)
+                self.unreachable(what, &innermost(error))
             }
             _ => {
                 let code = error.code().unwrap_or("Unknown");
@@ -150,18 +160,18 @@ impl Cloud {
         let of = |operation: &str, location: &str| format!("{operation} on {location}");
         match error {
             zipedit::Error::Unreachable { operation, location, reason } => {
-                self.unreachable(&of(operation, location)).cause(reason)
+                self.unreachable(&of(operation, location), &last_words(reason))
             }
             zipedit::Error::Store { operation, location, code: Some(code), reason } if is_about_the_caller(code) => {
-                self.explain_code(&of(operation, location), code, reason)
+                self.explain_code(&of(operation, location), code, said_by_aws(code, reason))
             }
             error => engine_error(error),
         }
     }
 
-    fn unreachable(&self, what: &str) -> Error {
+    fn unreachable(&self, what: &str, why: &str) -> Error {
         let place = self.endpoint.clone().unwrap_or_else(|| format!("AWS in {}", self.region));
-        let error = Error::new("Unreachable", format!("{what}: {place} cannot be reached"));
+        let error = Error::new("Unreachable", format!("{what}: {place} cannot be reached")).cause(why);
         match &self.endpoint {
             Some(url) => error.hint(format!("is anything listening on {url}? `quickdeploy local` can")),
             None => error.hint("check the network, and the region's name"),
@@ -210,6 +220,33 @@ impl Cloud {
 /// The engine's error as it stands: its messages name the thing and the way out.
 pub(crate) fn engine_error(error: &zipedit::Error) -> Error {
     Error::new(error.kind(), error.to_string())
+}
+
+/// What went wrong on the way, without the layers of HTTP client that it came through.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut texts = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(error) = source {
+        texts.push(error.to_string());
+        source = error.source();
+    }
+    last_words(&texts.join(": "))
+}
+
+/// `tcp connect error: Connection refused` of `dispatch failure: io error: client error (Connect): tcp connect error:
+/// Connection refused (os error 111)`.
+fn last_words(chain: &str) -> String {
+    let chain = without_number(chain);
+    let parts: Vec<&str> = chain.split(": ").collect();
+    parts[parts.len().saturating_sub(2)..].join(": ")
+}
+
+/// AWS's own words in the engine's `the credentials have expired … (ExpiredToken: the words)`.
+fn said_by_aws<'a>(code: &str, reason: &'a str) -> &'a str {
+    match reason.split_once(code).and_then(|(_, rest)| rest.strip_prefix(": ")) {
+        Some(words) => words.strip_suffix(')').unwrap_or(words),
+        None => reason,
+    }
 }
 
 /// Error codes that are about who asks and where, not about the artifact.
@@ -262,18 +299,43 @@ fn no_credentials(endpoint: Option<&str>) -> Error {
 }
 
 fn credentials_error(error: &CredentialsError, profile: Option<&str>, endpoint: Option<&str>) -> Error {
-    if matches!(error, CredentialsError::CredentialsNotLoaded(_)) && profile.is_none() {
-        return no_credentials(endpoint);
+    if profile.is_none() {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let (id, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
+        match (set(id), set(secret)) {
+            (true, false) => return half_of_the_keys(id, secret),
+            (false, true) => return half_of_the_keys(secret, id),
+            _ => {}
+        }
+        // The last place to look, and on most machines one that isn't there.
+        let cause = innermost(error);
+        if cause.contains("IMDS") {
+            return no_credentials(endpoint).cause(cause.trim_end_matches('.'));
+        }
+        if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
+            return no_credentials(endpoint);
+        }
+    }
+    if let (Some(name), CredentialsError::CredentialsNotLoaded(_)) = (profile, error) {
+        return Error::new("NoCredentials", format!("there is no profile `{name}` with AWS credentials")).hint(
+            "look for its name in ~/.aws/config and ~/.aws/credentials; `aws configure list-profiles` lists all",
+        );
     }
     let whose = profile.map_or_else(String::new, |name| format!(" of profile `{name}`"));
-    let told = Error::new("NoCredentials", format!("could not get the AWS credentials{whose}")).because(error);
-    let text = told.causes().join(" ").to_lowercase();
-    if text.contains("sso") || text.contains("expired") {
+    let cause = innermost(error);
+    let has_expired = cause.contains("sso") || cause.contains("expired");
+    let told = Error::new("NoCredentials", format!("could not get the AWS credentials{whose}")).cause(cause);
+    if has_expired {
         let flag = profile.map_or_else(String::new, |name| format!(" --profile {name}"));
         told.hint(format!("run `aws sso login{flag}` and repeat the command"))
     } else {
         told.hint("is the profile in ~/.aws/config or ~/.aws/credentials, and complete?")
     }
+}
+
+fn half_of_the_keys(set: &str, missing: &str) -> Error {
+    Error::new("NoCredentials", format!("{set} is set in the environment, but {missing} is not"))
+        .hint("set both, or unset both and use a profile")
 }
 
 /// Credentials that were fetched up front, to fail early and clearly, and the provider for when they have expired.
@@ -316,6 +378,21 @@ mod tests {
         let cloud = Cloud::local("http://127.0.0.1:9", "us-east-1");
         assert_eq!(cloud.explain_code("x", "ExpiredTokenException", "").error_type(), "ExpiredCredentials");
         assert_eq!(cloud.explain_code("x", "UnrecognizedClientException", "").error_type(), "InvalidCredentials");
+    }
+
+    #[test]
+    fn the_layers_of_the_http_client_are_left_out() {
+        let chain =
+            "dispatch failure: io error: client error (Connect): tcp connect error: Connection refused (os error 111)";
+        assert_eq!(last_words(chain), "tcp connect error: Connection refused");
+        assert_eq!(last_words("it hung up"), "it hung up");
+    }
+
+    #[test]
+    fn what_the_engine_says_of_credentials_is_not_said_again() {
+        let reason = "the credentials have expired: renew them (ExpiredToken: The provided token has expired.)";
+        assert_eq!(said_by_aws("ExpiredToken", reason), "The provided token has expired.");
+        assert_eq!(said_by_aws("ExpiredToken", "something else"), "something else");
     }
 
     #[test]

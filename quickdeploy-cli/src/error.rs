@@ -67,7 +67,7 @@ impl Error {
     pub(crate) fn because(mut self, source: &(dyn std::error::Error + 'static)) -> Self {
         let mut next = Some(source);
         while let Some(error) = next {
-            let text = error.to_string();
+            let text = without_number(&error.to_string());
             let repeats = |said: &String| said.contains(&text);
             if !text.is_empty() && !self.0.causes.iter().any(repeats) && !repeats(&self.0.message) {
                 self.0.causes.push(text);
@@ -80,6 +80,14 @@ impl Error {
     /// Adds one sentence of what lies behind it.
     pub(crate) fn cause(mut self, cause: impl Into<String>) -> Self {
         self.0.causes.push(cause.into());
+        self
+    }
+
+    /// About another path than it was raised for: the demo works on a copy, and its user knows the original only.
+    pub(crate) fn renamed(mut self, from: &str, to: &str) -> Self {
+        for text in std::iter::once(&mut self.0.message).chain(&mut self.0.causes).chain(&mut self.0.hints) {
+            *text = text.replace(from, to);
+        }
         self
     }
 
@@ -127,6 +135,16 @@ impl Serialize for Error {
     }
 }
 
+/// The system's message without its number: `No such file or directory (os error 2)` says it twice.
+pub(crate) fn without_number(text: &str) -> String {
+    match text.rsplit_once(" (os error ") {
+        Some((message, number)) if number.strip_suffix(')').is_some_and(|n| n.parse::<i32>().is_ok()) => {
+            message.to_owned()
+        }
+        _ => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +158,14 @@ mod tests {
         let outer = Outer(std::io::Error::other("connection refused"));
         let error = Error::new("Store", "could not read s3://b/k").because(&outer).because(&outer);
         assert_eq!(error.causes(), ["dispatch failure", "connection refused"]);
+    }
+
+    #[test]
+    fn the_systems_errors_come_without_their_numbers() {
+        let missing = std::io::Error::from_raw_os_error(2);
+        let error = Error::file("read", std::path::Path::new("a.js"), &missing);
+        assert_eq!(error.causes(), ["No such file or directory"]);
+        assert_eq!(without_number("see (os error two)"), "see (os error two)");
     }
 
     #[test]

@@ -109,8 +109,8 @@ impl Settings {
 
     /// Reads and checks `file`, with the overrides of `[env.NAME]` when `env` names one.
     pub(crate) fn read(file: &Path, env: Option<&str>) -> Result<Self, ConfigError> {
-        let text =
-            std::fs::read_to_string(file).map_err(|source| ConfigError::Read { file: file.to_owned(), source })?;
+        let text = std::fs::read(file).map_err(|source| ConfigError::Read { file: file.to_owned(), source })?;
+        let text = String::from_utf8(text).map_err(|_| ConfigError::NotText { file: file.to_owned() })?;
         Self::parse(file, &text, env)
     }
 

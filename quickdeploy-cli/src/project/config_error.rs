@@ -5,22 +5,27 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::config::CONFIG_FILE;
+use crate::error::without_number;
 
 /// A configuration that can't be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     /// The file could not be read.
-    #[error("can't read `{}`: {source}", file.display())]
+    #[error("can't read `{}`: {}", file.display(), without_number(&source.to_string()))]
     Read {
         /// The file.
         file: PathBuf,
         /// Why.
         source: std::io::Error,
     },
+    /// The file is in another encoding, or no text at all.
+    #[error("`{}` is not UTF-8 text: save it as UTF-8", file.display())]
+    NotText {
+        /// The file.
+        file: PathBuf,
+    },
     /// No file at or above a directory.
-    #[error(
-        "no {CONFIG_FILE} in `{}` or any directory above it: `quickdeploy init` writes one", start.display()
-    )]
+    #[error("there is no {CONFIG_FILE} in `{}` or any directory above it: write one", start.display())]
     NotFound {
         /// Where the search began.
         start: PathBuf,

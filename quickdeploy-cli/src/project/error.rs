@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::config_error::ConfigError;
 use super::mapping::Unnameable;
+use crate::error::without_number;
 
 /// Every message names the file and the way out.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +13,7 @@ pub(crate) enum ProjectError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// Listing, reading or writing failed.
-    #[error("can't {action} `{}`: {source}", path.display())]
+    #[error("can't {action} `{}`: {}", path.display(), without_number(&source.to_string()))]
     Io {
         /// `read`, `list`, `write` …
         action: &'static str,

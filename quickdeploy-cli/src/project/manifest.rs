@@ -7,8 +7,6 @@
 //! or version number is no reason to warn. The artifact's directory doesn't tell what those sections were, so the index
 //! keeps a digest of them from the last deployment; without one, a modified file is reported.
 
-use std::fmt;
-
 use sha2::{Digest as _, Sha256};
 
 use super::rules::dependency_folder;
@@ -22,16 +20,6 @@ pub(crate) enum ManifestKind {
     LockFile,
     /// Infrastructure: CloudFormation, SAM, Serverless.
     Template,
-}
-
-impl fmt::Display for ManifestKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Dependencies => "dependencies",
-            Self::LockFile => "lock file",
-            Self::Template => "template",
-        })
-    }
 }
 
 /// A declaration that changed.

@@ -305,7 +305,7 @@ fn changed_dependencies_are_reported_and_changed_scripts_are_not() {
         ("template.yaml", "1"),
     ]);
     let report = |diff: &Diff| -> Vec<String> {
-        diff.manifests.iter().map(|change| format!("{}: {}", change.path, change.kind)).collect()
+        diff.manifests.iter().map(|change| format!("{}: {:?}", change.path, change.kind)).collect()
     };
     assert_eq!(report(&world.deploy()), Vec::<String>::new());
     world.write("package.json", r#"{"dependencies":{"x":"1"},"version":"2"}"#);
@@ -315,7 +315,7 @@ fn changed_dependencies_are_reported_and_changed_scripts_are_not() {
     world.write("template.yaml", "2");
     assert_eq!(
         report(&world.deploy()),
-        ["package.json: dependencies", "template.yaml: template", "yarn.lock: lock file"]
+        ["package.json: Dependencies", "template.yaml: Template", "yarn.lock: LockFile"]
     );
     assert_eq!(report(&world.deploy()), Vec::<String>::new());
 }

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 pub(crate) use progress::Progress;
 pub(crate) use table::{Align, Table};
-pub(crate) use text::{bytes, duration, percent, plural, short_sha};
+pub(crate) use text::{bytes, count, duration, percent, plural, short_sha};
 use text::{end_cut, middle_cut, wrap};
 
 use crate::args::{Color, Global};
@@ -101,6 +101,13 @@ impl Ui {
         }
     }
 
+    /// Between the steps of a story: a line of its own, without a verb.
+    pub(crate) fn aside(&self, what: impl Display) {
+        if self.loudness >= Loudness::Normal {
+            self.stderr(format_args!("{what}"));
+        }
+    }
+
     /// What only `-v` shows.
     pub(crate) fn verbose(&self, what: impl Display) {
         if self.loudness >= Loudness::Verbose {
@@ -117,9 +124,14 @@ impl Ui {
 
     /// Why the command failed.
     pub(crate) fn error(&self, error: &Error) {
-        let message = self.wrapped("error: ", error.message());
+        // One cause belongs into the same sentence; more of them make a list.
+        let (message, causes) = match error.causes() {
+            [cause] => (format!("{} ({cause})", error.message()), &[] as &[String]),
+            causes => (error.message().to_owned(), causes),
+        };
+        let message = self.wrapped("error: ", message);
         self.stderr(format_args!("{}{} {message}", "error".red().bold(), ":".bold()));
-        for cause in error.causes() {
+        for cause in causes {
             let cause = self.wrapped("  caused by: ", cause);
             self.stderr(format_args!("  {} {cause}", "caused by:".dimmed()));
         }

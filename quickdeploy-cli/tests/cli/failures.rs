@@ -154,3 +154,38 @@ async fn a_cloud_that_does_not_answer() {
     assert_eq!(kind, "Unreachable");
     assert!(message.contains(&url), "{message}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_that_is_not_there_although_the_environment_has_keys() {
+    let world = World::with_functions(&["a"]).await;
+    let ran = world.run(&["--json", "--profile", "ghost"]).await.expect_code(1);
+    let (kind, message) = error(&ran);
+    assert_eq!(kind, "NoCredentials");
+    assert!(message.contains("`ghost`"), "{message}");
+    assert!(world.cloud.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_of_the_keys() {
+    let world = World::with_functions(&["a"]).await;
+    let mut command = world.command(&["--json"]);
+    let ran = Ran::of(&command.env_remove("AWS_SECRET_ACCESS_KEY").output().await.unwrap()).expect_code(1);
+    let (kind, message) = error(&ran);
+    assert_eq!(kind, "NoCredentials");
+    assert!(message.contains("AWS_SECRET_ACCESS_KEY is not"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn causes_are_told_in_one_line_without_the_http_clients_layers() {
+    let world = World::with_functions(&["a"]).await;
+    // A port that was just free: nothing listens there.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let ran = world.run(&["diff", "--endpoint-url", &url]).await.expect_code(1);
+    let told: Vec<&str> = ran.stderr.lines().filter(|line| !line.starts_with(" hint: ")).collect();
+    assert_eq!(told.len(), 1, "{}", ran.stderr);
+    for layer in ["dispatch failure", "client error", "os error"] {
+        assert!(!told[0].contains(layer), "{}", told[0]);
+    }
+}

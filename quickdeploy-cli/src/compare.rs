@@ -3,6 +3,7 @@
 //! The artifact's tail is read while the project's files are, since neither needs the other.
 
 use serde::Serialize;
+use tokio::sync::RwLock;
 use zipedit::{Object as _, S3Store};
 
 use crate::aws::Cloud;
@@ -67,10 +68,26 @@ pub(crate) async fn compare(
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ProjectError> + Send + 'static,
 ) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result.map_err(|error| project_error(&error)),
-        Err(error) => Err(Error::new("Bug", "reading the project broke off").because(&error)),
-    }
+    in_background(work).await?.map_err(|error| project_error(&error))
+}
+
+/// Held for reading by everything that [`in_background`] runs.
+static UNDER_WAY: RwLock<()> = RwLock::const_new(());
+
+/// Runs what holds a thread up on one of its own. It runs to its end even if nobody waits for it any more.
+pub(crate) async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let under_way = UNDER_WAY.read().await;
+    let running = tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(under_way);
+        done
+    });
+    running.await.map_err(|error| Error::new("Bug", "work in the background broke off").because(&error))
+}
+
+/// Waits for what nobody waited for: it may still be writing files.
+pub(crate) async fn background_is_quiet() {
+    drop(UNDER_WAY.write().await);
 }
 
 /// The project's error; its messages name the way out themselves.
@@ -128,20 +145,27 @@ pub(crate) fn counts(diff: &Diff) -> String {
     format!("{}{size}", counts.join(", "))
 }
 
-/// Warns of changed manifests: a patch carries their text, not what they stand for.
+/// Warns of changed manifests: a patch carries their text, not what they stand for. One warning for those that install
+/// something, one for templates.
 pub(crate) fn warn_of_manifests(ui: &Ui, diff: &Diff) {
-    for ManifestChange { path, kind } in &diff.manifests {
-        let (what, hint) = match kind {
-            ManifestKind::Dependencies | ManifestKind::LockFile => (
-                "what it installs is not in this patch",
-                "install and upload the whole artifact with your full build (`quickdeploy full` will, in a later release)",
-            ),
-            ManifestKind::Template => (
-                "what it declares is not deployed by a patch",
-                "deploy the stack as you usually do (`quickdeploy full` will, in a later release)",
-            ),
-        };
-        ui.warning(format!("`{path}` ({kind}) has changed: {what}"), &[hint.to_owned()]);
+    let of = |template: bool| {
+        let is_template = |kind: &ManifestKind| matches!(kind, ManifestKind::Template);
+        let chosen = diff.manifests.iter().filter(move |ManifestChange { kind, .. }| is_template(kind) == template);
+        chosen.map(|ManifestChange { path, .. }| format!("`{path}`")).collect::<Vec<_>>()
+    };
+    let have = |paths: &[String]| if paths.len() == 1 { "has" } else { "have" };
+    let (installing, templates) = (of(false), of(true));
+    if !installing.is_empty() {
+        ui.warning(
+            format!("{} {} changed: a patch does not install dependencies", installing.join(", "), have(&installing)),
+            &["install and upload the whole artifact with your full build".to_owned()],
+        );
+    }
+    if !templates.is_empty() {
+        ui.warning(
+            format!("{} {} changed: a patch does not deploy stacks", templates.join(", "), have(&templates)),
+            &["deploy the stack as you usually do".to_owned()],
+        );
     }
 }
 

@@ -19,12 +19,21 @@ impl Interrupts {
     pub(crate) fn listen() -> Self {
         let (sender, count) = watch::channel(0);
         tokio::spawn(async move {
-            while signal().await.is_ok() {
-                sender.send_modify(|count| *count += 1);
+            if let Ok(mut signals) = Signals::listen() {
+                loop {
+                    signals.next().await;
+                    sender.send_modify(|count| *count += 1);
+                }
             }
             // Without signals to wait for, nobody may be told that there was one.
             std::future::pending::<()>().await;
         });
+        Self { count }
+    }
+
+    /// For work inside of something that deals with interrupts itself.
+    pub(crate) fn never() -> Self {
+        let (_, count) = watch::channel(0);
         Self { count }
     }
 
@@ -42,18 +51,42 @@ impl Interrupts {
     }
 }
 
+/// Ctrl-C and SIGTERM. Listened to without a gap, so that one right after another is not lost.
 #[cfg(unix)]
-async fn signal() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed,
-        _ = terminate.recv() => Ok(()),
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// The run was ended before it had changed anything.

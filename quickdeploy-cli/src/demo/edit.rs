@@ -52,12 +52,12 @@ impl Edit {
 
     /// Shows the lines that changed.
     pub(crate) fn show(&self, ui: &Ui) {
-        ui.result("");
         ui.status("Edited", &self.file);
         for line in &self.removed {
             ui.detail(ui.fitting(&format!("- {line}")).red());
         }
-        for line in &self.added {
+        // An addition may begin with a blank line, which shows nothing.
+        for line in self.added.iter().skip_while(|line| line.is_empty()) {
             ui.detail(ui.fitting(&format!("+ {line}")).green());
         }
     }

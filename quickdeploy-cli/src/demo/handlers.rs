@@ -83,19 +83,19 @@ impl Handler {
         let name = self.export;
         match self.language {
             Language::Python => format!(
-                "{}\n\n# Added by `quickdeploy demo`: says in the log which edit is live.\n\
+                "{}\n\n# Added by `quickdeploy demo`: shows in the log that it is live.\n\
                  def {name}(event, context, _run={name}):\n    print(\"{mark}\")\n    return _run(event, context)\n",
                 text.trim_end()
             ),
             Language::Node if wraps(text, name) => format!(
-                "{}\n\n// Added by `quickdeploy demo`: says in the log which edit is live.\n\
-                 module.exports.{name} = ((run) => (...args) => {{ console.log('{mark}'); return run(...args); }})\
-                 (module.exports.{name});\n",
+                "{}\n\n// Added by `quickdeploy demo`: shows in the log that it is live.\n\
+                 module.exports.{name} = ((run) => (...args) => {{\n  console.log('{mark}');\n  return run(...args);\n\
+                 }})(module.exports.{name});\n",
                 text.trim_end()
             ),
             // The exports of a module can't be replaced, but it can say something when it is loaded.
             Language::Node => format!(
-                "{}\n\n// Added by `quickdeploy demo`: says in the log which edit is live.\nconsole.log('{mark}');\n",
+                "{}\n\n// Added by `quickdeploy demo`: shows in the log that it is live.\nconsole.log('{mark}');\n",
                 text.trim_end()
             ),
         }

@@ -20,7 +20,7 @@ use crate::project::ArtifactUrl;
 use crate::retry::retried;
 
 /// Long enough for a cold start on a busy machine.
-const FUNCTION_TIMEOUT_S: i32 = 20;
+const FUNCTION_TIMEOUT_S: i32 = 10;
 /// How often a new function is looked at until it is active: half a minute in all.
 const LOOKS: u32 = 300;
 
@@ -122,6 +122,11 @@ impl Stage<'_> {
 }
 
 impl Answer {
+    /// What functions that fail alike have in common: not the request's id and time, with which a timeout begins.
+    pub(crate) fn reason(&self) -> String {
+        self.text.split(' ').filter(|word| !word.contains(|c: char| c.is_ascii_digit())).collect::<Vec<_>>().join(" ")
+    }
+
     fn of(output: &InvokeOutput) -> Self {
         let payload = output.payload().map(Blob::as_ref).unwrap_or_default();
         let log = output.log_result().and_then(|log| BASE64.decode(log).ok()).unwrap_or_default();

@@ -3,7 +3,8 @@
 //! The cloud is local and the project is a copy; everything between them is the real thing: the SDK clients over HTTP,
 //! the deploy that `quickdeploy` does, and the zipedit function as a process that speaks the Lambda Runtime API.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use local_cloud::LocalCloud;
@@ -14,11 +15,11 @@ use super::local::start_error;
 use super::{deploy, zipedit_function};
 use crate::args;
 use crate::aws::Cloud;
-use crate::compare::{blocking, project_error};
+use crate::compare::{background_is_quiet, blocking, in_background, project_error};
 use crate::demo::{Answer, Edit, Example, Handler, Stage, Traffic, copy_project, find_handlers, write_example};
 use crate::deployment::{Deploy, Deployment};
 use crate::error::{Error, Result};
-use crate::interrupt::{Interrupts, nothing_changed};
+use crate::interrupt::Interrupts;
 use crate::project::{ArtifactUrl, CONFIG_FILE, Deletion, Functions, Project, STATE_DIR, Via};
 use crate::ui::{Align, Table, Ui, bytes, duration, plural};
 use crate::via::DEFAULT_FUNCTION;
@@ -50,24 +51,41 @@ struct FunctionDocument {
 
 pub(super) async fn run(ui: &Ui, args: &args::Demo) -> Result<u8> {
     let interrupts = Interrupts::listen();
+    if let Some(directory) = args.dir.as_deref() {
+        check_directory(directory)?;
+    }
     let builtin = zipedit_function::function(args.bootstrap.as_deref())?;
+    let copy = Copy::new(args.dir.as_deref())?;
     let server = LocalCloud::builder().function(builtin).start().await.map_err(|error| start_error(&error))?;
     let told = tokio::select! {
-        told = tell(ui, args, &server, &interrupts) => told,
-        () = interrupts.nth(1) => Err(nothing_changed()),
+        told = tell(ui, args, &copy, &server) => told.map_err(|error| copy.of_the_original(error)),
+        () = interrupts.nth(1) => {
+            Err(Error::new("Interrupted", "the demo was interrupted; nothing of it is left behind"))
+        }
     };
-    // Function processes end here, whatever happened.
-    server.shutdown().await;
+    // Function processes end here, whatever happened, and so does what still writes into the copy.
+    tokio::select! {
+        ((), ()) = async { tokio::join!(server.shutdown(), background_is_quiet()) } => {}
+        () = interrupts.nth(2) => {}
+    }
     told
 }
 
-async fn tell(ui: &Ui, args: &args::Demo, server: &LocalCloud, interrupts: &Interrupts) -> Result<u8> {
+fn check_directory(directory: &Path) -> Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let is = if directory.exists() { "is not a directory" } else { "does not exist" };
+    Err(Error::usage(format!("`{}` {is}", directory.display())).hint("give the directory of a project"))
+}
+
+async fn tell(ui: &Ui, args: &args::Demo, copy: &Copy, server: &LocalCloud) -> Result<u8> {
     let start = Instant::now();
     let cloud = Cloud::local(&server.endpoint(), REGION);
     ui.status("Started", format!("S3 and Lambda on {}", server.endpoint()));
     ui.detail("for this demo only; no AWS account is used");
 
-    let copy = Copy::of(ui, args.dir.as_deref())?;
+    copy.fill(ui).await?;
     let project = copy.project()?;
     let cast = Cast::of(&project, copy.is_example).await?;
 
@@ -79,11 +97,11 @@ async fn tell(ui: &Ui, args: &args::Demo, server: &LocalCloud, interrupts: &Inte
     show_answers(ui, &cast, &before, None);
 
     let edit = Edit::make(copy.path(), copy.is_example, cast.roles.iter().find_map(|role| role.handler.as_ref()))?;
+    ui.aside("");
     edit.show(ui);
 
     server.clear_requests();
-    ui.result("");
-    ui.result(format!("{} quickdeploy", "$".dimmed()));
+    ui.aside(format!("\n{} quickdeploy", "$".dimmed()));
     let deployment = Deployment {
         ui,
         cloud: &cloud,
@@ -96,12 +114,12 @@ async fn tell(ui: &Ui, args: &args::Demo, server: &LocalCloud, interrupts: &Inte
         dry_run: false,
         only: Vec::new(),
     };
-    let deploy = deployment.carry_out(interrupts).await?;
+    let deploy = deployment.carry_out(&Interrupts::never()).await?;
     let traffic = Traffic::of(&server.requests());
     deploy::show(ui, &deploy);
 
     let after = cast.call(ui, &stage).await?;
-    ui.result("");
+    ui.aside("");
     show_answers(ui, &cast, &after, Some(&edit.mark));
     traffic.show(ui, deploy.artifact.size);
     let ok = deploy.exit_code() == 0;
@@ -121,38 +139,58 @@ async fn tell(ui: &Ui, args: &args::Demo, server: &LocalCloud, interrupts: &Inte
 
 /// The project that is edited: a copy of the user's, or the example.
 struct Copy {
+    /// `None`: the example.
+    original: Option<PathBuf>,
     directory: tempfile::TempDir,
     state: tempfile::TempDir,
     is_example: bool,
 }
 
 impl Copy {
-    fn of(ui: &Ui, from: Option<&Path>) -> Result<Self> {
+    /// An empty directory, to be filled.
+    fn new(original: Option<&Path>) -> Result<Self> {
         let temporary = || {
             tempfile::Builder::new()
                 .prefix("quickdeploy-demo-")
                 .tempdir()
                 .map_err(|error| Error::file("create a directory in", &std::env::temp_dir(), &error))
         };
-        let copy = Self { directory: temporary()?, state: temporary()?, is_example: from.is_none() };
-        match from {
-            Some(from) if !from.is_dir() => {
-                return Err(Error::usage(format!("there is no directory `{}`", from.display())));
-            }
+        Ok(Self {
+            original: original.map(Path::to_owned),
+            directory: temporary()?,
+            state: temporary()?,
+            is_example: original.is_none(),
+        })
+    }
+
+    async fn fill(&self, ui: &Ui) -> Result<()> {
+        let to = self.path().to_owned();
+        match self.original.clone() {
             Some(from) => {
                 let progress = ui.progress("Copying");
-                copy_project(from, copy.directory.path())?;
+                let told = from.display().to_string();
+                in_background(move || copy_project(&from, &to)).await??;
                 drop(progress);
-                ui.status("Copied", format!("{} to a temporary directory;", from.display()));
+                ui.status("Copied", format!("{told} to a temporary directory;"));
                 ui.detail("the original is not touched");
             }
             None => {
-                write_example(copy.directory.path())?;
+                in_background(move || write_example(&to)).await??;
                 ui.status("Wrote", "the example: a Node.js project with two handlers that share a file,");
                 ui.detail(format!("and {} that stand in for its dependencies", bytes(Example::STAND_IN)));
             }
         }
-        Ok(copy)
+        Ok(())
+    }
+
+    /// The error with the original's paths: the copy's are gone by the time that anyone reads them.
+    fn of_the_original(&self, error: Error) -> Error {
+        let Some(original) = &self.original else { return error };
+        let paths = [Some(self.path().to_owned()), self.path().canonicalize().ok()];
+        paths
+            .into_iter()
+            .flatten()
+            .fold(error, |error, path| error.renamed(&path.display().to_string(), &original.display().to_string()))
     }
 
     fn path(&self) -> &Path {
@@ -233,15 +271,14 @@ impl Cast {
         Ok(())
     }
 
-    /// Calls every function that can be called; one after the other, so that logs of cold starts don't mix.
+    /// Calls every function that can be called, all at once: each has a process of its own.
     async fn call(&self, ui: &Ui, stage: &Stage<'_>) -> Result<Vec<Option<Answer>>> {
         let _progress = ui.progress("Calling");
         let event = if self.is_example { Example::EVENT } else { "{}" };
-        let mut answers = Vec::with_capacity(self.roles.len());
-        for role in &self.roles {
-            answers.push(if self.callable(role) { Some(stage.call(&role.name, event).await?) } else { None });
-        }
-        Ok(answers)
+        let calls = self.roles.iter().map(async |role| {
+            if self.callable(role) { stage.call(&role.name, event).await.map(Some) } else { Ok(None) }
+        });
+        futures::future::try_join_all(calls).await
     }
 
     fn documents(&self, before: &[Option<Answer>], after: &[Option<Answer>]) -> Vec<FunctionDocument> {
@@ -309,6 +346,13 @@ fn show_answers(ui: &Ui, cast: &Cast, answers: &[Option<Answer>], mark: Option<&
         ]);
     }
     ui.result(table.render(ui.width()));
+    // A table has no room for why something failed. Functions of the same handler fail alike.
+    let mut told = BTreeSet::new();
+    for (role, answer) in cast.roles.iter().zip(answers) {
+        if let Some(answer) = answer.as_ref().filter(|answer| answer.failed && told.insert(answer.reason())) {
+            ui.warning(format!("`{}` failed: {}", role.name, answer.text), &[]);
+        }
+    }
 }
 
 /// The log's line with the mark is the proof that the edited code ran, where the answer doesn't show it.
@@ -322,16 +366,15 @@ fn says(answer: &Answer, mark: Option<&str>) -> String {
 
 fn farewell(ui: &Ui, dir: Option<&Path>, elapsed: Duration) {
     ui.status("Finished", format!("the demo in {}; nothing of it is left behind", duration(elapsed)));
-    ui.result("");
-    ui.result("Next:");
+    ui.aside("\nNext:");
     if dir.is_none() {
-        ui.result("  quickdeploy demo DIR     the same with a copy of a project of yours");
+        ui.aside("  quickdeploy demo DIR     the same with a copy of a project of yours");
     }
-    ui.result("  quickdeploy.toml         name your artifact and functions in it:");
-    ui.result("                             artifact = \"s3://BUCKET/KEY\"");
-    ui.result("                             functions = [\"NAME\", \"NAME\"]");
-    ui.result("  quickdeploy diff         what differs from the artifact; changes nothing");
-    ui.result("  quickdeploy              patches it and updates the functions");
+    ui.aside("  quickdeploy.toml         name your artifact and functions in it:");
+    ui.aside("                             artifact = \"s3://BUCKET/KEY\"");
+    ui.aside("                             functions = [\"NAME\", \"NAME\"]");
+    ui.aside("  quickdeploy diff         what differs from the artifact; changes nothing");
+    ui.aside("  quickdeploy              patches it and updates the functions");
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ pub(crate) enum Color {
 pub(crate) enum Verb {
     /// Patch the artifact with what changed, update every affected function, wait until they are live
     Deploy(Deploy),
-    /// Show what `deploy` would change
+    /// Show how the project differs from the artifact: what `deploy` would patch
     Diff(Diff),
     /// Edit one artifact, in S3 or in a local file, with no configuration
     Patch(Patch),
@@ -118,7 +118,7 @@ pub(crate) struct Deploy {
     #[arg(long = "function", value_name = "NAME", value_delimiter = ',')]
     pub(crate) functions: Vec<String>,
 
-    /// How to patch: by the zipedit function, directly from here, or whichever moves fewer bytes over this link
+    /// How to patch: by the zipedit function, directly from here, or whichever should be faster from here
     #[arg(long, value_name = "HOW")]
     pub(crate) via: Option<ViaArg>,
 }

@@ -18,9 +18,9 @@ use crate::guards;
 use crate::interrupt::{Interrupts, nothing_changed};
 use crate::memory::{Deployed, Memory};
 use crate::project::{ArtifactUrl, Deletion, Diff, Functions, Project, Via};
-use crate::ui::{Ui, bytes, duration};
+use crate::ui::{Ui, bytes, count, duration};
 use crate::update::{Outcome, Status, Target, update_all};
-use crate::via::{Done, Patcher, Way};
+use crate::via::{Done, Patcher, Way, moved};
 
 /// What is to be deployed, where, and how.
 #[derive(Debug)]
@@ -327,7 +327,7 @@ impl Deployment<'_> {
         self.ui.status("Compared", format!("{}: {found} in {}", self.artifact, duration(elapsed)));
         self.ui.verbose(format!(
             "{} entries, {}, ETag {}",
-            artifact.directory().len(),
+            count(artifact.directory().len() as u64),
             bytes(artifact.object().size()),
             artifact.object().etag()
         ));
@@ -340,14 +340,18 @@ impl Deployment<'_> {
             Way::Lambda => format!("by the function `{}`", self.zipedit),
             Way::Direct => "from here".to_owned(),
         };
-        self.ui.status("Patched", format!("{}, now {}", self.artifact, bytes(*size)));
-        self.ui.detail(format!("{by}: {}, {} requests to S3", strategy.as_str(), traffic.requests));
+        if *strategy == Strategy::None {
+            // Another run was faster, or was killed after its commit.
+            self.ui.status("Unchanged", format!("{}: the changes were there already, {}", self.artifact, bytes(*size)));
+        } else {
+            self.ui.status("Patched", format!("{}, now {}", self.artifact, bytes(*size)));
+        }
         self.ui.detail(format!(
-            "{} read, {} written, {} copied inside S3",
-            bytes(traffic.bytes_read),
-            bytes(traffic.bytes_written),
-            bytes(traffic.bytes_copied),
+            "{by}: {}, {} to S3",
+            strategy.as_str(),
+            format_args!("{} requests", count(traffic.requests))
         ));
+        self.ui.detail(moved(&done.report, "copied inside S3"));
     }
 }
 

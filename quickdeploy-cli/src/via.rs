@@ -81,6 +81,16 @@ fn seconds(bytes: u64, per_second: f64) -> Duration {
     Duration::from_secs_f64(bytes as f64 / per_second)
 }
 
+/// `512.0 KiB read, 3.2 KiB written, 24.0 MiB copied inside S3`, without the last when nothing was.
+pub(crate) fn moved(report: &Report, copied: &str) -> String {
+    let traffic = &report.traffic;
+    let copies = match traffic.bytes_copied {
+        0 => String::new(),
+        copies => format!(", {} {copied}", bytes(copies)),
+    };
+    format!("{} read, {} written{copies}", bytes(traffic.bytes_read), bytes(traffic.bytes_written))
+}
+
 /// The way that `auto` takes.
 pub(crate) fn choose(weights: &Weights) -> Way {
     if weights.direct() <= weights.lambda() { Way::Direct } else { Way::Lambda }

@@ -61,11 +61,13 @@ pub(super) fn show(ui: &Ui, deploy: &Deploy) {
     let total = deploy.functions.len();
     if !failed.is_empty() {
         ui.warning(
-            format!("{} of {total} functions do not run the artifact, after {took}", failed.len()),
+            format!("{} of {} not running the artifact, after {took}", failed.len(), plural(total, "function")),
             &["run `quickdeploy` again: only those are updated".to_owned()],
         );
+    } else if deploy.dry_run && stale == 0 {
+        ui.status("Dry run", format!("nothing to do: {} already live", plural(total, "function")));
     } else if deploy.dry_run {
-        ui.status("Dry run", format!("nothing was changed; {stale} of {total} functions would be updated"));
+        ui.status("Dry run", format!("nothing was changed; {stale} of {} would be updated", plural(total, "function")));
     } else if live == 0 && stale == 0 {
         ui.status("Finished", format!("nothing to do: {} already live, in {took}", plural(total, "function")));
     } else if stale > 0 {

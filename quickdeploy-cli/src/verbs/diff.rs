@@ -1,4 +1,4 @@
-//! `quickdeploy diff`: what a deploy would change in the artifact.
+//! `quickdeploy diff`: what a deploy would change in the artifact. Functions are not looked at.
 
 use owo_colors::OwoColorize;
 use serde::Serialize;
@@ -7,7 +7,7 @@ use crate::args::{self, Global};
 use crate::compare::{self, ArtifactDocument, DiffDocument};
 use crate::error::Result;
 use crate::project::{Deletion, Diff};
-use crate::ui::{Ui, bytes};
+use crate::ui::{Ui, bytes, count};
 
 /// The JSON document.
 #[derive(Debug, Serialize)]
@@ -37,7 +37,7 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Diff) -> Result<u
     if !args.delete && !diff.only_in_artifact.is_empty() {
         ui.verbose(format!(
             "{} more entries are in the artifact only; a build put them there, `--delete` would delete them",
-            diff.only_in_artifact.len()
+            count(diff.only_in_artifact.len() as u64)
         ));
     }
     compare::warn_of_manifests(ui, diff);

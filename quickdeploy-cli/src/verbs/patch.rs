@@ -5,14 +5,15 @@ use std::io::Read;
 use std::path::Path;
 
 use serde::Serialize;
-use zipedit::{Changes, Content, EntryName, FileStore, NameError, Options, Report, S3Store, Stop, Store};
+use zipedit::{Changes, Content, EntryName, FileStore, NameError, Options, Report, S3Store, Stop, Store, Strategy};
 
 use crate::args::{self, Global, Mode};
 use crate::aws::engine_error;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupts;
 use crate::project::ArtifactUrl;
-use crate::ui::{Ui, bytes, percent};
+use crate::ui::{Ui, bytes, count};
+use crate::via::moved;
 
 /// The JSON document: the engine's report.
 #[derive(Debug, Serialize)]
@@ -34,7 +35,7 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Patch) -> Result<
     let stop = Stop::never();
     let mut options = Options::new().stop(stop.clone());
     if let Some(etag) = &args.if_match {
-        options = options.if_match(etag);
+        options = options.if_match(quoted(etag));
     }
     if args.dry_run {
         options = options.dry_run();
@@ -46,7 +47,11 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Patch) -> Result<
         let edited = edit.carry_out(&S3Store::new(cloud.s3.clone(), url.bucket, url.key)).await;
         edited.map_err(|error| cloud.explain_engine(&error))?
     } else {
-        let edited = edit.carry_out(&FileStore::new(Path::new(&args.artifact))).await;
+        let path = Path::new(&args.artifact);
+        if path.is_dir() {
+            return Err(Error::new("NotAZip", format!("`{}` is a directory, not a zip archive", path.display())));
+        }
+        let edited = edit.carry_out(&FileStore::new(path)).await;
         edited.map_err(|error| engine_error(&error))?
     };
     tell(ui, &args.artifact, &report);
@@ -87,7 +92,10 @@ fn changes(args: &args::Patch) -> Result<Changes> {
     if let Some(overlay) = &args.overlay {
         read_overlay(overlay, &mut modes, &mut changes)?;
     }
-    for put in &args.puts {
+    for (place, put) in args.puts.iter().enumerate() {
+        if args.puts[..place].iter().any(|earlier| earlier.name == put.name) {
+            return Err(Error::usage(format!("`{}` can't be put twice", put.name)));
+        }
         let content = with_mode(Content::new(read_file(&put.file)?), modes.remove(put.name.as_str()));
         changes.put(name(&put.name)?, content);
     }
@@ -102,6 +110,11 @@ fn changes(args: &args::Patch) -> Result<Changes> {
         Some(unused) => Err(Error::usage(format!("`--mode {unused}=…` needs a `--put {unused}=FILE`"))
             .hint("a mode is set together with a content")),
     }
+}
+
+/// An ETag as S3 has it, between quotes; people leave them out.
+fn quoted(etag: &str) -> String {
+    if etag.starts_with('"') || etag.starts_with("W/") { etag.to_owned() } else { format!("\"{etag}\"") }
 }
 
 /// `-` is standard input.
@@ -119,7 +132,11 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
 /// Every file of a zip. Its permissions count where it was made on Unix; other archives have none.
 fn read_overlay(path: &Path, modes: &mut BTreeMap<&str, u16>, changes: &mut Changes) -> Result<()> {
     let broken = |error: zip::result::ZipError| {
-        Error::new("Overlay", format!("`{}` can't be read as a zip archive", path.display())).because(&error)
+        let error_of = |what: &str| Error::new("Overlay", format!("`{}` {what}", path.display()));
+        match error {
+            zip::result::ZipError::InvalidArchive(_) => error_of("is not a zip archive, or a damaged one"),
+            error => error_of("can't be read as a zip archive").because(&error),
+        }
     };
     let file = std::fs::File::open(path).map_err(|error| Error::file("open", path, &error))?;
     let mut archive = zip::ZipArchive::new(file).map_err(broken)?;
@@ -160,18 +177,25 @@ fn tell(ui: &Ui, artifact: &str, report: &Report) {
         (report.identical, "identical"),
         (report.missing, "not there to delete"),
     ];
-    let counts: Vec<String> =
-        counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-    let verb = if report.dry_run { "Would patch" } else { "Patched" };
+    let counts: Vec<String> = counts
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{} {what}", count(*number)))
+        .collect();
+    let verb = match (report.strategy, report.dry_run) {
+        (Strategy::None, _) => "Unchanged",
+        (_, true) => "Would patch",
+        (_, false) => "Patched",
+    };
     ui.status(verb, format!("{artifact}: {}; {}", counts.join(", "), bytes(report.size)));
-    let moved = report.traffic.bytes_read + report.traffic.bytes_written;
-    ui.detail(format!(
-        "{} read and written ({} of the artifact), {} copied in the store ({})",
-        bytes(moved),
-        percent(moved, report.size),
-        bytes(report.traffic.bytes_copied),
-        report.strategy.as_str(),
-    ));
+    // What a dry run reads says nothing about what the edit will move.
+    if !report.dry_run {
+        let copied = if artifact.starts_with("s3://") { "copied inside S3" } else { "copied from file to file" };
+        match report.strategy {
+            Strategy::None => ui.detail(format!("{} read, nothing written", bytes(report.traffic.bytes_read))),
+            strategy => ui.detail(format!("{}: {}", strategy.as_str(), moved(report, copied))),
+        }
+    }
     ui.verbose(format!(
         "ETag {}{}",
         report.etag,

@@ -39,6 +39,10 @@ async fn a_changed_dependency_manifest_is_warned_of() {
     world.run(&[]).await.expect_code(0);
     world.write("package.json", "{\"dependencies\":{\"left-pad\":\"1.3.0\"}}\n");
     let ran = world.run(&["diff"]).await.expect_code(0);
-    assert!(ran.stderr.contains("warning: `package.json` (dependencies) has changed"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("quickdeploy full"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("warning: `package.json` has changed: a patch does not install dependencies"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("hint: install and upload the whole artifact"), "{}", ran.stderr);
 }

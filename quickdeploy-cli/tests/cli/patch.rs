@@ -64,3 +64,31 @@ async fn a_dry_run_of_a_local_file_leaves_it_as_it_is() {
     world.run(&["patch", "local.zip", "--put", "a.txt=start.js", "--dry-run"]).await.expect_code(0);
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_etag_may_come_without_its_quotes() {
+    let world = World::with_functions(&[]).await;
+    let etag = world.etag().await;
+    let bare = etag.trim_matches('"');
+    let put = ["patch", "s3://artifacts/app/app.zip", "--put", "x.js=start.js", "--if-match", bare];
+    world.run(&put).await.expect_code(0);
+    assert_ne!(world.etag().await, etag);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_that_is_there_already_is_not_called_a_patch() {
+    let world = World::with_functions(&[]).await;
+    let delete = ["patch", "s3://artifacts/app/app.zip", "--delete", "never-was.js"];
+    let ran = world.run(&delete).await.expect_code(0);
+    assert!(ran.stderr.contains("Unchanged") && !ran.stderr.contains("Patched"), "{}", ran.stderr);
+    world.assert_nothing_was_changed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_put_twice_is_wrong_usage() {
+    let world = World::with_functions(&[]).await;
+    let arguments = ["patch", "s3://artifacts/app/app.zip", "--put", "x=start.js", "--put", "x=stop.js", "--json"];
+    let ran = world.run(&arguments).await.expect_code(2);
+    assert_eq!(ran.json()["error"]["errorType"], "Usage");
+    world.assert_nothing_was_changed();
+}

@@ -235,7 +235,7 @@ pub(crate) struct Demo {
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct Local {
     /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:4580")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:4580", value_parser = listen_address)]
     pub(crate) listen: SocketAddr,
 
     /// Write a JSON line per request: service, operation, status, bytes in and out, ms
@@ -249,6 +249,12 @@ pub(crate) struct Local {
     /// Use this `bootstrap` as the zipedit function, instead of this program itself
     #[arg(long, value_name = "FILE")]
     pub(crate) bootstrap: Option<PathBuf>,
+}
+
+/// An IP address and a port; `localhost` is one that everybody types.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    numeric.as_deref().unwrap_or(text).parse().map_err(|_| "wanted ADDR:PORT, e.g. 127.0.0.1:4580".to_owned())
 }
 
 impl Args {
@@ -310,6 +316,15 @@ mod tests {
         assert_eq!("a/b.js=../x=y.js".parse(), Ok(Put { name: "a/b.js".into(), file: "../x=y.js".into() }));
         for wrong in ["a.js", "=x", "a="] {
             assert!(wrong.parse::<Put>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_address_to_listen_on_is_an_ip_address_or_localhost() {
+        assert_eq!(listen_address("localhost:0"), Ok(SocketAddr::from(([127, 0, 0, 1], 0))));
+        assert_eq!(listen_address("127.0.0.1:80"), Ok(SocketAddr::from(([127, 0, 0, 1], 80))));
+        for wrong in ["foo", "4580", "localhost", "127.0.0.1:99999"] {
+            assert!(listen_address(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::project::{
     ArtifactEntry, ArtifactUrl, Deletion, Diff, ManifestChange, ManifestKind, Project, ProjectError, Scan,
 };
-use crate::ui::{Ui, bytes};
+use crate::ui::{Ui, bytes, printable};
 use crate::via::S3Artifact;
 
 /// Only so many changed names are listed without `-v`.
@@ -94,6 +94,9 @@ pub(crate) async fn background_is_quiet() {
 pub(crate) fn project_error(error: &ProjectError) -> Error {
     match error {
         ProjectError::Config(config) => Error::new("Config", config.to_string()),
+        ProjectError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            Error::new("Project", error.to_string()).hint("give yourself permission, or add it to `exclude`")
+        }
         other => Error::new("Project", other.to_string()).because(other),
     }
 }
@@ -117,9 +120,9 @@ pub(crate) fn tell(ui: &Ui, diff: &Diff) {
     let lines = diff
         .added
         .iter()
-        .map(|change| format!("+ {}  {}", change.name, bytes(change.size)))
-        .chain(diff.modified.iter().map(|change| format!("~ {}  {}", change.name, bytes(change.size))))
-        .chain(diff.deleted.iter().map(|name| format!("- {name}")));
+        .map(|change| format!("+ {}  {}", printable(&change.name), bytes(change.size)))
+        .chain(diff.modified.iter().map(|change| format!("~ {}  {}", printable(&change.name), bytes(change.size))))
+        .chain(diff.deleted.iter().map(|name| format!("- {}", printable(name))));
     let limit = if ui.is_verbose() { usize::MAX } else { LISTED };
     for line in lines.clone().take(limit) {
         ui.detail(line);

@@ -137,10 +137,10 @@ impl Serialize for Error {
 
 /// The system's message without its number: `No such file or directory (os error 2)` says it twice.
 pub(crate) fn without_number(text: &str) -> String {
-    match text.rsplit_once(" (os error ") {
-        Some((message, number)) if number.strip_suffix(')').is_some_and(|n| n.parse::<i32>().is_ok()) => {
-            message.to_owned()
-        }
+    const BEFORE: &str = " (os error ";
+    let number = text.split_once(BEFORE).and_then(|(message, rest)| Some((message, rest.split_once(')')?)));
+    match number {
+        Some((message, (number, rest))) if number.parse::<i32>().is_ok() => format!("{message}{rest}"),
         _ => text.to_owned(),
     }
 }
@@ -165,6 +165,7 @@ mod tests {
         let missing = std::io::Error::from_raw_os_error(2);
         let error = Error::file("read", std::path::Path::new("a.js"), &missing);
         assert_eq!(error.causes(), ["No such file or directory"]);
+        assert_eq!(without_number("in use (os error 98); choose"), "in use; choose");
         assert_eq!(without_number("see (os error two)"), "see (os error two)");
     }
 

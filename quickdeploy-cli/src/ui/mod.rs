@@ -18,7 +18,7 @@ use serde::Serialize;
 
 pub(crate) use progress::Progress;
 pub(crate) use table::{Align, Table};
-pub(crate) use text::{bytes, count, duration, percent, plural, short_sha};
+pub(crate) use text::{bytes, count, duration, percent, plural, printable, short_sha};
 use text::{end_cut, middle_cut, wrap};
 
 use crate::args::{Color, Global};

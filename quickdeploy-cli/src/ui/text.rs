@@ -1,5 +1,6 @@
 //! Numbers and names as people read them.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// `1,234,567`.
@@ -61,6 +62,15 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
         p if p < 10.0 => format!("{p:.1}%"),
         p => format!("{p:.0}%"),
     }
+}
+
+/// A file's name as it may be printed: one that holds a line break or an escape sequence must not be obeyed.
+pub(crate) fn printable(name: &str) -> Cow<'_, str> {
+    if !name.contains(char::is_control) {
+        return Cow::Borrowed(name);
+    }
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(name.chars().map(escaped).collect())
 }
 
 /// The first characters of a CodeSha256, enough to tell two apart by eye.
@@ -171,6 +181,12 @@ mod tests {
         assert_eq!(wrap("one two three", 10, 2), "one two\n  three");
         assert_eq!(wrap("a-word-that-is-too-long b", 10, 2), "a-word-that-is-too-long\n  b");
         assert_eq!(wrap("one\ntwo", 80, 4), "one\n    two");
+    }
+
+    #[test]
+    fn names_with_control_characters_are_printed_escaped() {
+        assert_eq!(printable("ünï códe.js"), "ünï códe.js");
+        assert_eq!(printable("a\nb\u{1b}[31m"), "a\\nb\\u{1b}[31m");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::args::{self, Global};
 use crate::compare::{self, ArtifactDocument, DiffDocument};
 use crate::error::Result;
 use crate::project::{Deletion, Diff};
-use crate::ui::{Ui, bytes, count};
+use crate::ui::{Ui, bytes, count, printable};
 
 /// The JSON document.
 #[derive(Debug, Serialize)]
@@ -52,9 +52,14 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Diff) -> Result<u
 
 /// `A name  size`, `M name  size`, `D name`: legible without colour, easy to cut by columns.
 fn lines(diff: &Diff) -> Vec<String> {
-    let added = diff.added.iter().map(|file| format!("{} {}  {}", "A".green(), file.name, bytes(file.size).dimmed()));
-    let modified =
-        diff.modified.iter().map(|file| format!("{} {}  {}", "M".yellow(), file.name, bytes(file.size).dimmed()));
-    let deleted = diff.deleted.iter().map(|name| format!("{} {name}", "D".red()));
+    let added = diff
+        .added
+        .iter()
+        .map(|file| format!("{} {}  {}", "A".green(), printable(&file.name), bytes(file.size).dimmed()));
+    let modified = diff
+        .modified
+        .iter()
+        .map(|file| format!("{} {}  {}", "M".yellow(), printable(&file.name), bytes(file.size).dimmed()));
+    let deleted = diff.deleted.iter().map(|name| format!("{} {}", "D".red(), printable(name)));
     added.chain(modified).chain(deleted).collect()
 }

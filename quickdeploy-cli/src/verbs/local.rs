@@ -4,7 +4,7 @@ use local_cloud::LocalCloud;
 use serde::Serialize;
 
 use crate::args;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, without_number};
 use crate::interrupt::Interrupts;
 use crate::ui::Ui;
 use crate::via::DEFAULT_FUNCTION;
@@ -74,7 +74,7 @@ fn environment(endpoint: &str) -> [(&'static str, String); 5] {
 }
 
 pub(super) fn start_error(error: &local_cloud::Error) -> Error {
-    let told = Error::new("LocalCloud", error.to_string());
+    let told = Error::new("LocalCloud", without_number(&error.to_string()));
     match error {
         local_cloud::Error::Listen { .. } => told.hint("`--listen 127.0.0.1:0` takes any free port"),
         _ => told,

@@ -106,3 +106,39 @@ async fn keys_with_every_kind_of_character_are_edited() {
     let report = edit(&cloud.store(key), &puts([("util.js", "new")]), &Options::new()).await.unwrap();
     assert_eq!(report.strategy.as_str(), "splice");
 }
+
+#[tokio::test]
+async fn a_retention_that_is_to_come_is_carried_over_and_one_that_is_over_is_no_obstacle() {
+    use aws_sdk_s3::primitives::DateTime;
+    use aws_sdk_s3::types::ObjectLockMode;
+    use std::time::{Duration, SystemTime};
+    let cloud = Cloud::start().await;
+    cloud.s3.create_bucket().bucket("locked").object_lock_enabled_for_bucket(true).send().await.unwrap();
+    let store = zipedit::S3Store::new(cloud.s3.clone(), "locked", "artifact.zip");
+    let put = async |time: Duration| {
+        let until = DateTime::from(SystemTime::now() + time);
+        let request = cloud.s3.put_object().bucket("locked").key("artifact.zip").body(project(3, 1000).into());
+        let locked = request.object_lock_mode(ObjectLockMode::Governance).object_lock_retain_until_date(until);
+        locked.send().await.unwrap();
+        until
+    };
+    let head = async || cloud.s3.head_object().bucket("locked").key("artifact.zip").send().await.unwrap();
+
+    let until = put(Duration::from_secs(3600)).await;
+    edit(&store, &puts([("util.js", "new")]), &Options::new()).await.unwrap();
+    assert_eq!(head().await.object_lock_retain_until_date().map(DateTime::secs), Some(until.secs()));
+
+    put(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    edit(&store, &puts([("util.js", "newer")]), &Options::new()).await.unwrap();
+    assert_eq!(head().await.object_lock_retain_until_date(), None);
+}
+
+#[tokio::test]
+async fn what_it_takes_to_read_the_tags_is_counted() {
+    let cloud = Cloud::start().await;
+    put_with_everything(&cloud, "artifact.zip", project(30, 400_000)).await;
+    let report = edit(&cloud.store("artifact.zip"), &puts([("util.js", "new")]), &Options::new()).await.unwrap();
+    assert_eq!(report.traffic.requests, cloud.s3_requests().len() as u64);
+    assert_eq!(report.traffic.round_trips, 5);
+}

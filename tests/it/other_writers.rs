@@ -144,3 +144,49 @@ async fn tags_that_were_set_since_the_artifact_was_read_are_carried_over() {
         assert_eq!(tags.tag_set().len(), 1);
     }
 }
+
+#[tokio::test]
+async fn a_commit_that_was_built_upon_before_its_answer_was_missed_is_recognised_as_done() {
+    let cloud = Cloud::start().await;
+    cloud.put("artifact.zip", project(30, 400_000)).await;
+    cloud.faults().inject(Fault::on("CompleteMultipartUpload").then(Action::StallAfter));
+    let (one, other) = (cloud.store("artifact.zip"), cloud.store("artifact.zip"));
+    let options = Options::new().stop(Stop::after(Duration::from_secs(2)));
+    let slow = tokio::spawn(async move { edit(&one, &puts([("slow.js", "slow")]), &options).await });
+    while !contents(&cloud.get("artifact.zip").await).contains_key("slow.js") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    edit(&other, &puts([("quick.js", "quick")]), &Options::new()).await.unwrap();
+    let report = slow.await.unwrap().unwrap();
+    let now = cloud.get("artifact.zip").await;
+    assert_eq!((report.added, report.size), (1, now.len() as u64));
+    assert!(contents(&now).contains_key("slow.js") && contents(&now).contains_key("quick.js"));
+}
+
+#[tokio::test]
+async fn a_commit_whose_fate_cannot_be_learned_is_not_called_undone() {
+    let cloud = Cloud::start().await;
+    // A put can't be taken back, nor can an upload that may not be aborted.
+    for (operation, body) in [("PutObject", project(3, 1000)), ("CompleteMultipartUpload", project(30, 400_000))] {
+        cloud.put("artifact.zip", body).await;
+        cloud.faults().inject(Fault::on(operation).then(Action::Stall));
+        let denied = Action::Respond { status: 403, code: "AccessDenied" };
+        cloud.faults().inject(Fault::on("AbortMultipartUpload").always().then(denied));
+        let options = Options::new().stop(Stop::after(Duration::from_millis(500)));
+        let error = edit(&cloud.store("artifact.zip"), &puts([("new.js", "new")]), &options).await.unwrap_err();
+        assert!(matches!(error, Error::Unknown { .. }), "{operation}: {error}");
+        cloud.faults().clear();
+    }
+}
+
+#[tokio::test]
+async fn a_precondition_on_what_another_wrote_is_met_by_one_who_knew_only_the_old() {
+    let cloud = Cloud::start().await;
+    cloud.put("artifact.zip", project(3, 1000)).await;
+    let store = cloud.store("artifact.zip");
+    let (_, known) = edit_from(&store, None, &puts([("util.js", "one")]), &Options::new()).await.unwrap();
+    let theirs = edit(&store, &puts([("other.js", "other")]), &Options::new()).await.unwrap();
+    let options = Options::new().if_match(theirs.etag);
+    let (report, _) = edit_from(&store, known, &puts([("util.js", "two")]), &options).await.unwrap();
+    assert_eq!((report.modified, report.attempts), (1, 1));
+}

@@ -117,6 +117,14 @@ fn field(reason: impl Into<String>) -> InvalidEvent {
     InvalidEvent::Field(reason.into())
 }
 
+/// serde's messages quote the text that they didn't expect, which may be a file's content.
+fn without_values(message: &str) -> String {
+    match (message.find("string \""), message.rfind("\", expected")) {
+        (Some(start), Some(end)) if start < end => format!("{}string{}", &message[..start], &message[end + 1..]),
+        _ => message.to_owned(),
+    }
+}
+
 /// A bucket and a key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source {
@@ -151,7 +159,7 @@ impl Event {
             return Err(field("it has to be an object with `src` and `changes`"));
         }
         let says_what = event.get("changes").is_some() || event.get("overlay").is_some();
-        let event: Self = serde_json::from_value(event).map_err(|error| field(error.to_string()))?;
+        let event: Self = serde_json::from_value(event).map_err(|error| field(without_values(&error.to_string())))?;
         if !says_what {
             return Err(field("it has neither `changes` nor `overlay`"));
         }
@@ -195,7 +203,7 @@ impl ChangedContent {
                 Ok(bits @ 0..=0o7777) if !mode.starts_with('+') => Ok(content.with_mode(bits)),
                 _ => Err(field(format!(
                     "the mode `{}` for `{name}` is not an octal number such as `0644`",
-                    mode.escape_debug()
+                    mode.chars().take(8).collect::<String>().escape_debug()
                 ))),
             },
         }
@@ -251,6 +259,20 @@ mod tests {
         }
         for source in ["", "bucket", "s3://", "s3://bucket", "s3://bucket/", "/key", "https://host/key"] {
             assert!(Source::parse(source).is_err(), "{source}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_files_content_is_not_repeated() {
+        for event in [
+            json!({"src": "s3://b/k", "changes": "THE \", expected CONTENT"}),
+            json!({"src": "s3://b/k", "changes": {"a": {"text": "t", "mode": "mode: THE CONTENT"}}}),
+            json!({"src": "s3://b/k", "changes": {"a": {"base64": "THE CONTENT"}}}),
+            json!({"src": "s3://b/k", "changes": {"a": ["THE CONTENT"]}}),
+            json!({"src": "s3://b/k", "changes": {}, "dryRun": "THE CONTENT"}),
+        ] {
+            let message = refusal(event);
+            assert!(!message.contains("CONTENT"), "{message}");
         }
     }
 

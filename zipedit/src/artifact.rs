@@ -7,9 +7,11 @@ use bytes::{Bytes, BytesMut};
 use crate::changes::Changes;
 use crate::directory::{Directory, Search};
 use crate::error::{Error, FormatError};
+use crate::gather::requests;
 use crate::parts::{self, Part};
-use crate::plan::{Layout, Piece, Plan};
+use crate::plan::{Layout, Plan};
 use crate::report::Strategy;
+use crate::splice::GAP;
 use crate::store::{Object, Store, StoreError};
 
 /// How much of the end is read at first: the directory of some 4,000 entries, or less and the files edited last.
@@ -58,7 +60,7 @@ pub(crate) async fn open_metered<S: Store>(store: &S, on_step: impl Fn()) -> Res
     Err(Error::Conflict { location: location.to_owned(), attempts: OPENS })
 }
 
-fn joined(front: &[u8], back: &[u8]) -> Bytes {
+pub(crate) fn joined(front: &[u8], back: &[u8]) -> Bytes {
     let mut whole = BytesMut::with_capacity(front.len() + back.len());
     whole.extend_from_slice(front);
     whole.extend_from_slice(back);
@@ -152,17 +154,13 @@ impl<O: Object> Artifact<O> {
         Prepared { plan, way, cost }
     }
 
-    /// How many old bytes have to be fetched for the uploaded parts.
+    /// How many old bytes are fetched for the uploaded parts, those between near pieces included.
     fn fetched(&self, parts: &[Part]) -> u64 {
-        let uploads = parts.iter().filter_map(|part| match part {
-            Part::Upload(pieces) => Some(pieces),
-            Part::Copy(_) => None,
+        let requests = parts.iter().flat_map(|part| match part {
+            Part::Upload(pieces) => requests(pieces, self.tail_start(), GAP),
+            Part::Copy(_) => Vec::new(),
         });
-        let outside_tail = |piece: &Piece| match piece {
-            Piece::Old(range) => range.end.min(self.tail_start()).saturating_sub(range.start),
-            Piece::New(_) => 0,
-        };
-        uploads.flatten().map(outside_tail).sum()
+        requests.map(|range| range.end - range.start).sum()
     }
 }
 

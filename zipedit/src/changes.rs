@@ -17,7 +17,7 @@ pub struct EntryName(String);
 
 /// A name that is not an [`EntryName`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not a name for an entry: {reason}", name.escape_debug())]
+#[error("`{}` is not a name for an entry: {reason}", printable(name))]
 pub struct NameError {
     /// The name as it was given.
     pub name: String,
@@ -25,15 +25,32 @@ pub struct NameError {
     pub reason: &'static str,
 }
 
+/// The name with its control characters escaped, and cut where it gets too long to read.
+fn printable(name: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut printable: String = name
+        .chars()
+        .take(LONGEST)
+        .flat_map(|character| match character.is_control() {
+            true => character.escape_default().collect::<Vec<_>>(),
+            false => vec![character],
+        })
+        .collect();
+    if name.chars().nth(LONGEST).is_some() {
+        printable.push('…');
+    }
+    printable
+}
+
 impl EntryName {
-    /// The longest name that a zip record can hold, in bytes (APPNOTE 4.4.10).
-    pub const MAX_LEN: usize = u16::MAX as usize;
+    /// The longest name that Linux, and so Lambda, can make a file of, in bytes (`PATH_MAX`).
+    pub const MAX_LEN: usize = 4096;
 
     /// Takes `name` as it stands: nothing is normalised, what isn't right is refused.
     ///
     /// # Errors
     /// When it is empty, absolute, has a drive letter, a backslash, a NUL, an empty, `.` or `..` part, or more than
-    /// 65,535 bytes.
+    /// 4,096 bytes.
     pub fn new(name: impl Into<String>) -> Result<Self, NameError> {
         let name = name.into();
         let reason = match name.as_bytes() {
@@ -44,7 +61,7 @@ impl EntryName {
             }
             bytes if bytes.contains(&0) => "it contains a NUL byte",
             bytes if bytes.contains(&b'\\') => "it contains a backslash; separate its parts with `/`",
-            bytes if bytes.len() > Self::MAX_LEN => "it has more than 65,535 bytes",
+            bytes if bytes.len() > Self::MAX_LEN => "it has more than 4,096 bytes",
             _ if name.ends_with('/') => "it ends in `/`; directories come with the files below them",
             _ if name.split('/').any(str::is_empty) => "it has an empty part (`//`)",
             _ if name.split('/').any(|part| part == "." || part == "..") => {
@@ -298,7 +315,7 @@ mod tests {
         ] {
             assert!(EntryName::new(name).is_err(), "{name:?} was taken");
         }
-        assert!(EntryName::new("x".repeat(65_536)).is_err());
+        assert!(EntryName::new("x".repeat(4_097)).is_err());
     }
 
     #[test]

@@ -22,6 +22,9 @@ use crate::error::FormatError;
 /// The longest central directory that is read: about 500,000 entries. More is refused rather than held in memory.
 pub const MAX_DIRECTORY: u64 = 64 << 20;
 
+/// The most that may stand between a directory and its end record, in bytes.
+const MAX_BEHIND: u64 = 1 << 20;
+
 pub(crate) const LOCAL_HEADER_SIZE: u64 = 30;
 const RECORD_SIGNATURE: &[u8] = b"PK\x01\x02";
 const RECORD_SIZE: usize = 46;
@@ -109,7 +112,8 @@ impl Directory {
         let Some(bytes) = window(start) else { return Ok(Search::ReadFrom(start)) };
         // `before` bytes were put before the archive (a self-extractor's program) …
         let first = Self::parse(bytes, start, before, end);
-        if first.is_ok() || before == 0 {
+        let far = end.directory_limit - end.directory_offset > end.directory_size + MAX_BEHIND;
+        if first.is_ok() || before == 0 || far {
             return first.map(Search::Found);
         }
         // … or they stand between the directory and its end record (a signature of the archive, which an edit breaks).
@@ -352,7 +356,7 @@ impl<'a> Entry<'a> {
     #[must_use]
     pub fn name(&self) -> Cow<'a, str> {
         let bytes = self.name_bytes();
-        if bytes.is_ascii() || self.flags() & FLAG_UTF8 != 0 {
+        if self.flags() & FLAG_UTF8 != 0 {
             return String::from_utf8_lossy(bytes);
         }
         if let Some(path) = self.unicode_path() {
@@ -365,7 +369,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Info-ZIP's Unicode Path (APPNOTE 4.6.9), if it belongs to the name that is there.
-    fn unicode_path(&self) -> Option<&'a str> {
+    pub(crate) fn unicode_path(&self) -> Option<&'a str> {
         let extra = self.extra();
         let field = extra_fields(extra).find(|field| field.id == EXTRA_UNICODE_PATH)?;
         let data = extra.get(field.data)?;

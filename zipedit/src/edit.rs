@@ -10,7 +10,7 @@ use crate::changes::Changes;
 use crate::error::Error;
 use crate::gather::gather;
 use crate::meter::Metered;
-use crate::multipart::{self, Failure};
+use crate::multipart::{self, Failure, Unanswered};
 use crate::report::Report;
 use crate::stop::{Stop, Stopped};
 use crate::store::{Object as _, Store, StoreError};
@@ -78,7 +78,12 @@ pub async fn edit_from<S: Store>(
     let store = Metered::new(store);
     let mut edit = Edit { store: &store, changes, options, attempts: 0, may_copy: true };
     // Without a write there is no commit to find out that the artifact was replaced, so it is read.
-    let known = known.filter(|artifact| !options.dry_run && edit.prepare(artifact).is_ok_and(|it| !it.plan.is_noop()));
+    // Nor is what is known worth anything to one who knows better.
+    let known = known.filter(|artifact| {
+        !options.dry_run
+            && edit.check_precondition(artifact).is_ok()
+            && edit.prepare(artifact).is_ok_and(|it| !it.plan.is_noop())
+    });
     let (mut artifact, mut is_known) = match known {
         Some(artifact) => (artifact, true),
         None => (edit.open().await?, false),
@@ -178,8 +183,12 @@ impl<S: Store> Edit<'_, S> {
         self.store.next_round_trip();
         match self.options.stop.or_commit(self.store.put(artifact.object(), body.clone())).await {
             Ok(Ok(object)) => Ok((object, body)),
-            Ok(Err(error)) => Err(Failure::Commit(error)),
-            Err(stopped) => Err(Failure::StoppedInCommit(stopped)),
+            Ok(Err(error)) => {
+                let settled = is_final(&error);
+                Err(Failure::Commit { cause: Unanswered::Error(error), settled })
+            }
+            // An upload can be aborted, a put can't: it may still arrive.
+            Err(stopped) => Err(Failure::Commit { cause: Unanswered::Stopped(stopped), settled: false }),
         }
     }
 
@@ -196,43 +205,48 @@ impl<S: Store> Edit<'_, S> {
             }
             Failure::Stopped(stopped) => Err(self.stopped(stopped)),
             Failure::Store(error) => Err(Error::store(self.store.location(), error)),
-            Failure::Commit(error) => self.after_commit(prepared, error).await,
-            Failure::StoppedInCommit(stopped) => {
-                // Not under `stop`, which has said its word; there is a margin for this.
-                match crate::artifact::open(self.store).await {
-                    Ok(now) if now.is(&prepared.plan) => Ok(self.committed_after_all(prepared, now)),
-                    // An upload was aborted, a put can't be: it may still arrive.
-                    Ok(_) if matches!(prepared.way, Way::Small) => Err(self.unknown("there was no answer in time")),
-                    Ok(_) => Err(self.stopped(stopped)),
-                    Err(error) => Err(self.unknown(&error.to_string())),
-                }
-            }
+            Failure::Commit { cause, settled } => self.after_commit(prepared, cause, settled).await,
         }
     }
 
-    /// The commit was answered by an error. It may have been carried out all the same: its answer can get lost on the
-    /// way, and the SDK's second try then finds its own first one in the way. What the artifact is now tells.
-    async fn after_commit(&mut self, prepared: &Prepared, error: StoreError) -> Result<Attempt<S>, Error> {
-        let lost_race =
-            matches!(error, StoreError::Changed { .. } | StoreError::NoSuchUpload { .. } | StoreError::NotFound { .. });
-        let now = match self.open().await {
-            Ok(now) => now,
-            // A definite no needs no proof.
-            Err(reading) if lost_race || matches!(error, StoreError::AccessDenied { .. }) => return Err(reading),
-            Err(reading) => return Err(self.unknown(&reading.to_string())),
+    /// The commit wasn't answered by a yes. It may have been carried out all the same: its answer can get lost on the
+    /// way, and the SDK's second try then finds its own first one in the way. What the artifact is now tells; and so
+    /// does, when another writer came in between, that the edit is in it.
+    async fn after_commit(
+        &mut self,
+        prepared: &Prepared,
+        cause: Unanswered,
+        settled: bool,
+    ) -> Result<Attempt<S>, Error> {
+        // Not under `stop`, when that has said its word already; there is a margin for this.
+        let looked = match &cause {
+            Unanswered::Stopped(_) => crate::artifact::open(self.store).await,
+            Unanswered::Error(_) => self.open().await,
         };
-        if now.is(&prepared.plan) {
-            return Ok(self.committed_after_all(prepared, now));
+        let now = match (looked, &cause) {
+            (Ok(now), _) => now,
+            // It was refused before it was looked at.
+            (Err(_), Unanswered::Error(error @ StoreError::AccessDenied { .. })) if settled => {
+                return Err(Error::store(self.store.location(), error.clone()));
+            }
+            (Err(reading), _) => return Err(self.unknown(&reading.to_string())),
+        };
+        if now.is(&prepared.plan) || self.prepare(&now).is_ok_and(|again| again.plan.is_noop()) {
+            let mut report = self.report(prepared, now.object());
+            report.size = now.object().size();
+            report.entries = now.directory().len() as u64;
+            return Ok(Attempt::Done(Box::new((report, Some(now)))));
         }
-        if !lost_race {
-            return Err(Error::store(self.store.location(), error));
+        match cause {
+            Unanswered::Error(error) if lost_race(&error) => {
+                let waited = self.wait_for_turn().await?;
+                Ok(Attempt::Again(Box::new(if waited { self.open().await? } else { now })))
+            }
+            Unanswered::Error(error) if settled => Err(Error::store(self.store.location(), error)),
+            Unanswered::Error(error) => Err(self.unknown(&error.to_string())),
+            Unanswered::Stopped(stopped) if settled => Err(self.stopped(stopped)),
+            Unanswered::Stopped(_) => Err(self.unknown("there was no answer in time")),
         }
-        let waited = self.wait_for_turn().await?;
-        Ok(Attempt::Again(Box::new(if waited { self.open().await? } else { now })))
-    }
-
-    fn committed_after_all(&self, prepared: &Prepared, now: Artifact<S::Object>) -> Attempt<S> {
-        Attempt::Done(Box::new((self.report(prepared, now.object()), Some(now))))
     }
 
     /// Waits a little before the next try, but for the first: longer and less predictably from try to try, so that many
@@ -280,4 +294,14 @@ impl<S: Store> Edit<'_, S> {
             traffic: self.store.traffic(),
         }
     }
+}
+
+/// Whether the artifact was another one when the commit came.
+fn lost_race(error: &StoreError) -> bool {
+    matches!(error, StoreError::Changed { .. } | StoreError::NoSuchUpload { .. } | StoreError::NotFound { .. })
+}
+
+/// Whether a put that was answered so has had no effect and will have none.
+fn is_final(error: &StoreError) -> bool {
+    lost_race(error) || matches!(error, StoreError::AccessDenied { .. } | StoreError::NotImplemented { .. })
 }

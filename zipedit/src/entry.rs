@@ -26,8 +26,10 @@ const REGULAR_FILE: u32 = 0o100_000;
 const FILE_TYPE: u32 = 0o170_000;
 /// 1980-01-01 00:00:00, the first time that MS-DOS form can say.
 const FIRST_TIME_DATE: (u16, u16) = (0, 1 << 5 | 1);
-/// Extra fields that say something of the data and so don't outlive them: zip64 sizes, and the headers of encryption.
-const EXTRA_OF_THE_DATA: [u16; 3] = [0x0001, 0x0017, 0x9901];
+/// Extra fields that don't outlive the entry's data or local header: zip64 sizes, the headers of encryption, and the
+/// Unicode Path, which Info-ZIP wants in both headers or in none.
+const EXTRA_NOT_KEPT: [u16; 4] = [0x0001, 0x0017, 0x9901, 0x7075];
+const FLAG_UTF8: u16 = 1 << 11;
 
 /// An entry that is to be written.
 #[derive(Debug, Clone)]
@@ -51,9 +53,9 @@ impl NewEntry {
         let too_large = |_| FormatError::TooLarge(format!("the content for `{name}` has 4 GiB or more"));
         let fields = Fields {
             flags: match replaced {
-                Some(entry) => entry.utf8_flag(),
-                None if name.as_str().is_ascii() => 0,
-                None => 1 << 11,
+                Some(entry) if entry.unicode_path().is_none() => entry.utf8_flag(),
+                _ if name.as_str().is_ascii() => 0,
+                _ => FLAG_UTF8,
             },
             method,
             time_date: replaced.map_or(FIRST_TIME_DATE, |entry| entry.dos_time_date()),
@@ -61,7 +63,8 @@ impl NewEntry {
             compressed_size: u32::try_from(data.len()).map_err(too_large)?,
             size: u32::try_from(content.size()).map_err(too_large)?,
         };
-        let name = replaced.map_or(name.as_str().as_bytes(), |entry| entry.name_bytes());
+        let as_it_was = replaced.filter(|entry| entry.unicode_path().is_none());
+        let name = as_it_was.map_or(name.as_str().as_bytes(), |entry| entry.name_bytes());
         Ok(Self {
             header: fields.local_header(name).into(),
             data,
@@ -189,7 +192,7 @@ fn attributes(mode: Option<u32>, replaced: Option<Entry<'_>>) -> (u16, u32) {
 
 fn kept_extra(extra: &[u8]) -> Vec<u8> {
     extra_fields(extra)
-        .filter(|field| !EXTRA_OF_THE_DATA.contains(&field.id))
+        .filter(|field| !EXTRA_NOT_KEPT.contains(&field.id))
         .flat_map(|field| &extra[field.data.start - 4..field.data.end])
         .copied()
         .collect()

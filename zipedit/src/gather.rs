@@ -12,6 +12,9 @@ use crate::store::{Store, StoreError};
 /// Reads that go on at once.
 const READS: usize = 8;
 
+/// The longest request that is made of several pieces, in bytes: what is read over is held in memory for a while.
+const MAX_MERGED: u64 = 8 << 20;
+
 /// The bytes of `pieces`. Old ones are fetched where they weren't read with the tail; two that have no more than `gap`
 /// bytes between them by one request.
 pub(crate) async fn gather<S: Store>(
@@ -47,8 +50,8 @@ pub(crate) async fn gather<S: Store>(
     Ok(body.freeze())
 }
 
-/// Ascending by where they start, as the pieces need not be.
-fn requests(pieces: &[Piece], tail_start: u64, gap: u64) -> Vec<Range<u64>> {
+/// What has to be fetched for `pieces`, ascending by where it starts, as the pieces need not be.
+pub(crate) fn requests(pieces: &[Piece], tail_start: u64, gap: u64) -> Vec<Range<u64>> {
     let mut wanted: Vec<Range<u64>> = pieces
         .iter()
         .filter_map(|piece| match piece {
@@ -58,7 +61,7 @@ fn requests(pieces: &[Piece], tail_start: u64, gap: u64) -> Vec<Range<u64>> {
         .collect();
     wanted.sort_unstable_by_key(|range| range.start);
     wanted.dedup_by(|next, last| {
-        let near = next.start.saturating_sub(last.end) <= gap;
+        let near = next.start.saturating_sub(last.end) <= gap && next.end.saturating_sub(last.start) <= MAX_MERGED;
         if near {
             last.end = last.end.max(next.end);
         }

@@ -20,8 +20,8 @@
 //! # }
 //! ```
 //!
-//! The pure half ([`changes`], [`directory`], [`plan`], [`parts`]) does no I/O; the other half ([`store`] and what uses
-//! it) knows no zip format.
+//! The pure half ([`changes`], [`directory`], [`plan`], [`parts`]) does no I/O; the other half ([`store`] and what carries
+//! plans out) knows no zip format.
 
 pub mod artifact;
 mod bytes_le;

@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 
 use crate::parts::PartLimits;
 use crate::report::Traffic;
-use crate::store::{Slot, Store, StoreError};
+use crate::store::{Object as _, Slot, Store, StoreError};
 
 /// A store that counts what is asked of it.
 #[derive(Debug)]
@@ -44,6 +44,12 @@ impl<'a, S: Store> Metered<'a, S> {
         }
     }
 
+    fn further_requests(&self, object: &S::Object) {
+        let further = object.requests() - 1;
+        self.requests.fetch_add(further, Ordering::Relaxed);
+        self.round_trips.fetch_add(further, Ordering::Relaxed);
+    }
+
     fn request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
@@ -73,13 +79,16 @@ impl<S: Store> Store for Metered<'_, S> {
     async fn tail(&self, len: u64) -> Result<(S::Object, Bytes), StoreError> {
         self.request();
         let found = self.store.tail(len).await?;
+        self.further_requests(&found.0);
         self.read.fetch_add(found.1.len() as u64, Ordering::Relaxed);
         Ok(found)
     }
 
     async fn head(&self) -> Result<S::Object, StoreError> {
         self.request();
-        self.store.head().await
+        let found = self.store.head().await?;
+        self.further_requests(&found);
+        Ok(found)
     }
 
     async fn read(&self, object: &S::Object, range: Range<u64>) -> Result<Bytes, StoreError> {

@@ -28,9 +28,21 @@ pub(crate) enum Failure {
     /// The store refused; nothing was committed.
     Store(StoreError),
     /// The commit was sent, and what came back doesn't prove that it had no effect.
-    Commit(StoreError),
-    /// The commit was sent, and there was no time to wait for the answer.
-    StoppedInCommit(Stopped),
+    Commit {
+        /// What came back.
+        cause: Unanswered,
+        /// Whether it can't take effect any more, if it hasn't already.
+        settled: bool,
+    },
+}
+
+/// What came instead of a yes to a commit.
+#[derive(Debug)]
+pub(crate) enum Unanswered {
+    /// An error: of the store, or for want of an answer.
+    Error(StoreError),
+    /// There was no time to wait for the answer.
+    Stopped(Stopped),
 }
 
 impl From<StoreError> for Failure {
@@ -106,14 +118,14 @@ pub(crate) async fn write<S: Store>(
 
     store.next_round_trip();
     let completing = store.complete(&upload, artifact.object(), parts, prepared.plan.size());
-    let failure = match stop.or_commit(completing).await {
+    let cause = match stop.or_commit(completing).await {
         Ok(Ok(object)) => return Ok((object, end)),
-        Ok(Err(error)) => Failure::Commit(error),
-        Err(stopped) => Failure::StoppedInCommit(stopped),
+        Ok(Err(error)) => Unanswered::Error(error),
+        Err(stopped) => Unanswered::Stopped(stopped),
     };
-    // Also settles a commit that is still under way: either it was first, or it fails.
-    let _ = store.abort(&upload).await;
-    Err(failure)
+    // Settles a commit that is still under way: either it was first, or it fails.
+    let settled = store.abort(&upload).await.is_ok();
+    Err(Failure::Commit { cause, settled })
 }
 
 /// Makes sure that the artifact is what it was when it was read, down to its metadata and tags.

@@ -5,11 +5,13 @@
 
 use bytes::Bytes;
 
+use crate::artifact::{TAIL, joined};
 use crate::bytes_le::u16_at;
 use crate::changes::{Change, Changes, Content, EntryName};
 use crate::directory::{Directory, Entry, LOCAL_HEADER_SIZE, Search};
 use crate::entry::{DEFLATED, STORED};
 use crate::error::{Error, FormatError};
+use crate::plan::MAX_UNZIPPED;
 use crate::stop::Stop;
 use crate::store::{Object as _, Store};
 
@@ -23,21 +25,35 @@ pub const MAX_OVERLAY: u64 = 64 << 20;
 /// puts (encrypted, links, methods other than deflate, contents that don't match their records); what `stop` says.
 pub async fn read_overlay<S: Store>(store: &S, stop: &Stop) -> Result<Changes, Error> {
     let location = store.location();
-    let read = stop.or_result_of(store.tail(MAX_OVERLAY)).await.map_err(|stopped| Error::stopped(location, stopped))?;
-    let (object, tail) = read.map_err(|error| Error::store(location, error))?;
-    if object.size() > MAX_OVERLAY {
+    let read = async {
+        let (object, tail) = store.tail(TAIL).await?;
+        let before = object.size() - tail.len() as u64;
+        if before == 0 || object.size() > MAX_OVERLAY {
+            return Ok((object.size(), tail));
+        }
+        let front = store.read(&object, 0..before).await?;
+        Ok((object.size(), joined(&front, &tail)))
+    };
+    let read = stop.or_result_of(read).await.map_err(|stopped| Error::stopped(location, stopped))?;
+    let (size, archive) = read.map_err(|error| Error::store(location, error))?;
+    if size > MAX_OVERLAY {
         return Err(Error::TooLarge(format!(
-            "the overlay {location} has {} bytes, {MAX_OVERLAY} at most are taken: send it in several edits",
-            object.size()
+            "the overlay {location} has {size} bytes, {MAX_OVERLAY} at most are taken: send it in several edits"
         )));
     }
-    puts_in(&tail).map_err(|error| Error::at(location, error))
+    puts_in(&archive).map_err(|error| Error::at(location, error))
 }
 
 fn puts_in(archive: &Bytes) -> Result<Changes, FormatError> {
     let Search::Found(directory) = Directory::find(archive, archive.len() as u64)? else {
         return Err(FormatError::Unsupported("its directory is not in it".into()));
     };
+    let unzipped = directory.entries().fold(0_u64, |sum, entry| sum.saturating_add(entry.size()));
+    if unzipped > MAX_UNZIPPED {
+        return Err(FormatError::TooLarge(format!(
+            "the overlay has {unzipped} bytes unzipped, more than the {MAX_UNZIPPED} that Lambda takes of an artifact"
+        )));
+    }
     let mut puts = Changes::new();
     for entry in directory.entries().filter(|entry| !entry.is_dir()) {
         let refuse =

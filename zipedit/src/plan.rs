@@ -13,7 +13,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::changes::{Change, Changes, Content, EntryName};
-use crate::directory::{Directory, Entry};
+use crate::directory::{Directory, Entry, Search};
 use crate::end_record::EndRecord;
 use crate::entry::NewEntry;
 use crate::error::FormatError;
@@ -127,8 +127,19 @@ impl Plan {
             comment: directory.comment().to_vec(),
         }
         .write(&mut records);
-        let size = at + records.len() as u64;
-        pieces.push(Piece::New(records.into()));
+        let (size, records) = (at + records.len() as u64, Bytes::from(records));
+        // Leftovers in names or comments can look like a record that they aren't.
+        match Directory::find(&records, size) {
+            Ok(Search::Found(again)) if again.len() as u64 == entries && again.start() == at => {}
+            _ => {
+                return Err(FormatError::Unsupported(
+                    "after this edit its directory would be misread: its names or comments hold what looks like an end \
+                     record; make the archive again without"
+                        .into(),
+                ));
+            }
+        }
+        pieces.push(Piece::New(records));
         Ok(Self { pieces, counts: touched.counts, size, entries, unzipped })
     }
 
@@ -306,6 +317,8 @@ fn holds(entry: Entry<'_>, content: &Content) -> bool {
 /// The names that are new, as files in a tree: no file can be where a directory is.
 struct Tree<'a> {
     files: HashSet<&'a str>,
+    /// Length of the longest of them.
+    longest: usize,
     directories: HashSet<&'a str>,
 }
 
@@ -324,7 +337,8 @@ impl<'a> Tree<'a> {
                 }
             }
         }
-        Ok(Self { files: new, directories })
+        let longest = new.iter().map(|name| name.len()).max().unwrap_or(0);
+        Ok(Self { files: new, longest, directories })
     }
 
     /// Checks a kept entry that isn't put itself against the names that are.
@@ -336,7 +350,7 @@ impl<'a> Tree<'a> {
                 format!("`{kept}` is a file in the archive; delete it in the same edit, or choose another name"),
             ));
         }
-        for (at, _) in kept.match_indices('/') {
+        for (at, _) in kept.match_indices('/').take_while(|(at, _)| *at <= self.longest) {
             if self.files.contains(&kept[..at]) {
                 return Err(clash(
                     &kept[..at],

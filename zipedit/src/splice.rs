@@ -16,7 +16,7 @@ const COPIES: usize = 32;
 pub(crate) const UPLOADS: usize = 2;
 
 /// Bytes between two kept pieces that are rather read over than left out by another request.
-const GAP: u64 = 128 << 10;
+pub(crate) const GAP: u64 = 128 << 10;
 
 /// Bodies of the first uploaded parts: they can be gathered while the upload is being created.
 pub(crate) async fn gather_first<S: Store>(

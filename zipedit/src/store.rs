@@ -24,6 +24,11 @@ pub trait Object: Clone + Send + Sync {
     fn etag(&self) -> &str;
     /// The version, where the store keeps versions.
     fn version_id(&self) -> Option<&str>;
+
+    /// How many requests it took to read it, each after the first waiting for the one before.
+    fn requests(&self) -> u64 {
+        1
+    }
 }
 
 /// Where a part goes.

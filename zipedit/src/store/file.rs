@@ -5,13 +5,15 @@
 //! (`copy_file_range`, which shares the blocks on file systems with reflinks).
 //!
 //! The ETag of a file is made from what stat says of it: inode, size and time of the last change. Writers that use this
-//! store take turns by a lock on the file; a change by anybody else is noticed up to the moment of the rename.
+//! store take turns by a lock on the file; a change by anybody else is noticed up to the moment of the rename. Owner and
+//! permissions are the successor's, too; another hard link to the file keeps the old archive.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -20,6 +22,10 @@ use tempfile::NamedTempFile;
 
 use super::{Slot, Store, StoreError};
 use crate::parts::PartLimits;
+
+/// How long a commit waits for a lock that another program has on the file, and how often it asks.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Chunks in which a file is streamed.
 const CHUNK: u64 = 1 << 20;
@@ -82,23 +88,23 @@ impl FileStore {
 
     /// Puts the finished `temporary` into the place of `base`, if that is still there.
     fn commit(&self, base: &FileObject, temporary: NamedTempFile) -> io::Result<Option<FileObject>> {
-        temporary.as_file().set_permissions(base.file.metadata()?.permissions())?;
+        // Whoever may not write to the file may not replace it either.
+        let old = OpenOptions::new().read(true).write(true).open(&self.path)?;
+        dress_as(temporary.as_file(), &old.metadata()?)?;
         temporary.as_file().sync_all()?;
         // The lock is on the file that is to be replaced: the next writer gets it on a file that is no longer there,
-        // and sees that by the ETag.
-        base.file.lock()?;
-        let unchanged = self.open().is_ok_and(|now| now.etag == base.etag);
-        let committed = if unchanged {
-            temporary.persist(&self.path).map_err(|error| error.error)?;
-            if let Some(directory) = self.path.parent() {
-                sync_directory(directory);
-            }
-            Some(self.open()?)
-        } else {
-            None
-        };
-        base.file.unlock()?;
-        Ok(committed)
+        // and sees that by the ETag. It ends with `old`.
+        lock(&old)?;
+        if etag(&old.metadata()?) != base.etag || self.open()?.etag != base.etag {
+            return Ok(None);
+        }
+        let new = temporary.persist(&self.path).map_err(|error| error.error)?;
+        if let Some(directory) = self.path.parent() {
+            sync_directory(directory);
+        }
+        // Not by the path: another writer may be there already.
+        let metadata = new.metadata()?;
+        Ok(Some(FileObject { size: metadata.len(), etag: etag(&metadata), file: Arc::new(new) }))
     }
 
     fn temporary(&self) -> io::Result<NamedTempFile> {
@@ -119,6 +125,34 @@ impl FileStore {
             Err(error) => Err(StoreError::unusable(operation, error.to_string())),
         }
     }
+}
+
+fn lock(file: &File) -> io::Result<()> {
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => {
+                return Err(io::Error::other("another program keeps a lock on it: end that program, or wait for it"));
+            }
+        }
+    }
+}
+
+/// Gives a new file the owner and the permissions of the one that it replaces.
+fn dress_as(new: &File, old: &Metadata) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt as _, fchown};
+        let is = new.metadata()?;
+        if (is.uid(), is.gid()) != (old.uid(), old.gid()) {
+            // Only root may give files away; anybody else's edit leaves a file of their own, as an editor does.
+            let _ = fchown(new, Some(old.uid()), Some(old.gid()));
+        }
+    }
+    new.set_permissions(old.permissions())
 }
 
 /// Makes the rename last over a power failure; a file system that can't sync a directory has its own ways.

@@ -45,6 +45,8 @@ pub struct S3Object {
     etag: String,
     version_id: Option<String>,
     attributes: Attributes,
+    /// Requests that it took to read it.
+    requests: u64,
 }
 
 impl super::Object for S3Object {
@@ -58,6 +60,10 @@ impl super::Object for S3Object {
 
     fn version_id(&self) -> Option<&str> {
         self.version_id.as_deref()
+    }
+
+    fn requests(&self) -> u64 {
+        self.requests
     }
 }
 
@@ -104,6 +110,7 @@ impl S3Store {
                 .await
                 .map_err(|error| store_error("GetObjectTagging", "s3:GetObjectTagging", &error))?;
             object.attributes.set_tags(tagging.tag_set());
+            object.requests += 1;
         }
         Ok(object)
     }
@@ -119,7 +126,7 @@ impl S3Store {
             StoreError::unusable("GetObject", "the answer has no ETag, so the edit could not be guarded")
         })?;
         let version_id = version_id.filter(|version| *version != "null").map(str::to_owned);
-        Ok(S3Object { size, etag: etag.to_owned(), version_id, attributes })
+        Ok(S3Object { size, etag: etag.to_owned(), version_id, attributes, requests: 1 })
     }
 
     fn successor(
@@ -182,8 +189,10 @@ impl Store for S3Store {
             let attributes = Attributes::of_get(&answer)?;
             let object = self.object(size, answer.e_tag(), answer.version_id(), attributes)?;
             let tag_count = answer.tag_count().unwrap_or(0);
-            if let Some(tail) = self.body(answer.body, sent).await {
-                return Ok((self.with_tags(object, tag_count).await?, tail));
+            // The tags are asked for as soon as it is known that there are some.
+            let (tagged, tail) = futures::join!(self.with_tags(object, tag_count), self.body(answer.body, sent));
+            if let Some(tail) = tail {
+                return Ok((tagged?, tail));
             }
         }
         Err(StoreError::unusable("GetObject", "the connection broke off in the middle of the answer, again and again"))
@@ -321,6 +330,7 @@ impl Store for S3Store {
             source.push_str("?versionId=");
             source.push_str(version);
         }
+        let action = if base.version_id.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
         let answer = self
             .client
             .upload_part_copy()
@@ -333,7 +343,7 @@ impl Store for S3Store {
             .copy_source_range(format!("bytes={}-{}", range.start, range.end - 1))
             .send()
             .await
-            .map_err(|error| store_error("UploadPartCopy", "s3:GetObject", &error))?;
+            .map_err(|error| store_error("UploadPartCopy", action, &error))?;
         let result =
             answer.copy_part_result.ok_or_else(|| StoreError::unusable("UploadPartCopy", "the answer is empty"))?;
         Ok(CompletedPart::builder()

@@ -198,3 +198,74 @@ async fn the_file_keeps_its_permissions_and_a_link_its_target() {
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
     assert_eq!(read_by_others(&read(folder.path()))["b.js"].0, b"x");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_who_know_what_they_wrote_lose_nothing_to_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = written(folder.path(), &project(3, 1000));
+    let writers = (0..6).map(|writer| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let (name, mut known) = (format!("w{writer}.js"), None);
+            for round in 0..60 {
+                // All archives have one size, so that nothing but the identity of the file tells them apart.
+                let content = format!("{writer}-{round:03}");
+                let changes = changes([(name.as_str(), Some(content.as_bytes()))]);
+                (_, known) = zipedit::edit_from(&store, known, &changes, &Options::new()).await.unwrap();
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    let found = read_by_others(&read(folder.path()));
+    for writer in 0..6 {
+        assert_eq!(found[&format!("w{writer}.js")].0, format!("{writer}-059").into_bytes());
+    }
+}
+
+#[tokio::test]
+async fn kept_scraps_between_large_replaced_entries_are_read_in_one_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let entries = (0..60).flat_map(|at| {
+        [
+            Spec::new(&format!("kept-{at}"), noise(at, 1000)).stored(),
+            Spec::new(&format!("big-{at}"), noise(at, 90_000)).stored(),
+        ]
+    });
+    let store = written(folder.path(), &ArchiveSpec::of(entries));
+    let names: Vec<String> = (0..60).map(|at| format!("big-{at}")).collect();
+    let smaller = changes(names.iter().map(|name| (name.as_str(), Some(&b"small now"[..]))));
+    let report = edit(&store, &smaller, &Options::new()).await.unwrap();
+    assert_eq!(report.strategy, Strategy::Rewrite, "to read over the gaps is to read everything");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_is_not_to_be_written_to_is_not_replaced() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let store = written(folder.path(), &project(3, 1000));
+    let (path, before) = (folder.path().join("artifact.zip"), read(folder.path()));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).unwrap();
+    if std::fs::OpenOptions::new().write(true).open(&path).is_ok() {
+        println!("skipped: root may write to everything");
+        return;
+    }
+    let error = edit(&store, &changes([("b.js", Some(&b"x"[..]))]), &Options::new()).await.unwrap_err();
+    assert_eq!(error.kind(), "AccessDenied", "{error}");
+    assert_eq!(read(folder.path()), before);
+}
+
+#[tokio::test]
+async fn a_lock_of_another_program_ends_an_edit_that_is_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = written(folder.path(), &project(3, 1000));
+    let before = read(folder.path());
+    let held = std::fs::File::open(folder.path().join("artifact.zip")).unwrap();
+    held.lock_shared().unwrap();
+    let options = Options::new().stop(Stop::after(std::time::Duration::from_millis(200)));
+    let error = edit(&store, &changes([("b.js", Some(&b"x"[..]))]), &options).await.unwrap_err();
+    assert!(matches!(error, Error::Unknown { .. } | Error::Timeout { .. }), "{error}");
+    assert_eq!(read(folder.path()), before);
+}

@@ -166,3 +166,20 @@ fn descriptors_travel_with_their_entries() {
     zip.validate_header_consistency().unwrap();
     assert_eq!(read_by_others(&new).len(), 3);
 }
+
+#[test]
+fn a_unicode_path_becomes_the_name_itself_as_the_local_header_has_none() {
+    // Info-ZIP's field 0x7075: version, CRC-32 of the name in the header, the name in UTF-8.
+    let mut crc = flate2::Crc::new();
+    crc.update(b"x.txt");
+    let path = "ä.txt".as_bytes();
+    let mut field = vec![0x75, 0x70, 5 + path.len() as u8, 0, 1];
+    field.extend(crc.sum().to_le_bytes());
+    field.extend(path);
+    let archive = ArchiveSpec::of([Spec { extra: field, ..Spec::new("x.txt", "old") }]).write();
+    assert_eq!(directory(&archive).entries().next().unwrap().name(), "ä.txt");
+    let new = edited(&archive, &changes([("ä.txt", Some(&b"new"[..]))]), Layout::InOrder).unwrap();
+    assert_eq!(one(&new, "ä.txt").3, b"", "the field is gone");
+    assert_eq!(read_by_others(&new)["ä.txt"].0, b"new");
+    zip::ZipArchive::new(std::io::Cursor::new(&new)).unwrap().validate_header_consistency().unwrap();
+}

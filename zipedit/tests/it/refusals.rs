@@ -191,3 +191,33 @@ fn no_flip_of_a_bit_makes_the_planner_panic() {
         }
     }
 }
+
+#[test]
+fn a_damaged_archive_behind_a_long_prefix_is_refused_without_reading_all_of_it() {
+    let spec = ArchiveSpec { prefix: vec![1; 3 << 20], ..ArchiveSpec::of([Spec::new("a", "x"), Spec::new("b", "y")]) };
+    let archive = ArchiveSpec { offsets_count_prefix: false, ..spec }.write();
+    let record = directory(&archive).start() as usize;
+    let archive = patched(&archive, record, b"XX");
+    let tail = archive.slice(archive.len() - 100_000..);
+    let error = zipedit::Directory::find(&tail, archive.len() as u64).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("damaged"), "{error}");
+}
+
+#[test]
+fn a_comment_that_would_be_misread_behind_the_edit_is_refused() {
+    // What looks like a zip64 locator right before the end record: no harm as long as another record follows it.
+    let mut locator = "PK\u{6}\u{7}".to_owned();
+    locator.push_str(&"\u{1}".repeat(16));
+    let archive = ArchiveSpec::of([Spec { comment: locator, ..Spec::new("a", "x") }, Spec::new("b", "y")]).write();
+    let error = edited(&archive, &changes([("b", None)]), Layout::InOrder).unwrap_err();
+    assert!(error.to_string().contains("misread"), "{error}");
+    edited(&archive, &changes([("c", Some(&b"z"[..]))]), Layout::InOrder).unwrap();
+}
+
+#[test]
+fn long_names_of_many_parts_are_planned_in_no_time() {
+    let long = "a/".repeat(30_000) + "x";
+    let archive = ArchiveSpec::of((0..20).map(|at| Spec::new(&format!("{at}/{long}"), "")));
+    // It took seconds when every part of every name was looked up; the suite's time tells, no clock does.
+    edited(&archive.write(), &changes([("new", Some(&b"x"[..]))]), Layout::InOrder).unwrap();
+}

@@ -1,6 +1,7 @@
 //! What an object has besides its bytes, and how it is passed on to its successor.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::SystemTime;
 
 use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
@@ -16,7 +17,7 @@ use super::StoreError;
 /// Headers, metadata, tags, storage class, encryption and locks of an object.
 ///
 /// Its ACL is not among them: buckets made since April 2023 have ACLs disabled, and reading one takes a permission and
-/// a request of its own.
+/// a request of its own. Of tags S3 tells only those who may read them (`s3:GetObjectTagging`).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Attributes {
     content_type: Option<String>,
@@ -57,6 +58,8 @@ macro_rules! read_from {
                  with SSE-S3 or SSE-KMS",
             ));
         }
+        // S3 takes no retention that is over: then the bucket's default counts again.
+        let is_retained = answer.object_lock_retain_until_date().is_some_and(is_to_come);
         Ok(Attributes {
             content_type: answer.content_type().map(str::to_owned),
             cache_control: answer.cache_control().map(str::to_owned),
@@ -70,8 +73,8 @@ macro_rules! read_from {
             server_side_encryption: answer.server_side_encryption().cloned(),
             kms_key_id: answer.ssekms_key_id().map(str::to_owned),
             bucket_key_enabled: answer.bucket_key_enabled(),
-            lock_mode: answer.object_lock_mode().cloned(),
-            lock_until: answer.object_lock_retain_until_date().copied(),
+            lock_mode: answer.object_lock_mode().filter(|_| is_retained).cloned(),
+            lock_until: answer.object_lock_retain_until_date().filter(|_| is_retained).copied(),
             legal_hold: answer.object_lock_legal_hold_status().cloned(),
             event_hold: answer.object_lock_event_hold().cloned(),
             event_hold_days: answer.object_lock_event_hold_duration_days(),
@@ -141,6 +144,10 @@ fn expires(text: &str) -> Result<DateTime, StoreError> {
     DateTime::from_str(text, DateTimeFormat::HttpDate).map_err(|_| {
         unsupported(&format!("its Expires header, `{text}`, is no HTTP date and could not be written again: mend it"))
     })
+}
+
+fn is_to_come(time: &DateTime) -> bool {
+    *time > DateTime::from(SystemTime::now())
 }
 
 fn unsupported(reason: &str) -> StoreError {

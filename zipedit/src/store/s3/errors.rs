@@ -59,6 +59,9 @@ where
             };
             StoreError::AccessDenied { action: action.to_owned(), reason: format!("{}{absent}", said()) }
         }
+        ("SlowDown" | "ServiceUnavailable" | "InternalError" | "RequestTimeout", _) => {
+            other(format!("{}: try again in a moment", said()))
+        }
         ("", 200..=299) => other(causes(error)),
         _ => other(said()),
     }

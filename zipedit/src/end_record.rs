@@ -85,37 +85,51 @@ fn read(tail: &[u8], tail_start: u64, at: usize) -> Result<EndRecord, FormatErro
     let on_disk = u64::from(u16_at(tail, at + 8));
     let disks = [u16_at(tail, at + 4), u16_at(tail, at + 6)];
     let zip64 = at.checked_sub(LOCATOR_SIZE).filter(|&at| tail[at..].starts_with(LOCATOR_SIGNATURE));
-    let Some(locator) = zip64 else {
-        if disks != [0, 0] || on_disk != record.entries {
-            return Err(multi_disk());
+    if let Some(locator) = zip64 {
+        let refers_to_zip64 = record.entries == u64::from(u16::MAX)
+            || record.directory_size == u64::from(u32::MAX)
+            || record.directory_offset == u64::from(u32::MAX);
+        match zip64_record(tail, tail_start, locator) {
+            Ok(at) => return read_zip64(tail, tail_start, at, record, on_disk, disks),
+            Err(error) if refers_to_zip64 => return Err(error),
+            // The end of a name or of a comment that looks like a locator.
+            Err(_) => {}
         }
-        return Ok(record);
-    };
-    read_zip64(tail, tail_start, locator, record, on_disk, disks)
+    }
+    if disks != [0, 0] || on_disk != record.entries {
+        return Err(multi_disk());
+    }
+    Ok(record)
 }
 
-fn read_zip64(
-    tail: &[u8],
-    tail_start: u64,
-    locator: usize,
-    classic: EndRecord,
-    on_disk: u64,
-    disks: [u16; 2],
-) -> Result<EndRecord, FormatError> {
+/// Where the zip64 end record stands that the locator at `locator` points at.
+fn zip64_record(tail: &[u8], tail_start: u64, locator: usize) -> Result<usize, FormatError> {
     if u32_at(tail, locator + 4) != 0 || u32_at(tail, locator + 16) > 1 {
         return Err(multi_disk());
     }
     // Where the locator says, or, when something was put before the archive, right before the locator.
     let named = u64_at(tail, locator + 8).checked_sub(tail_start).and_then(|at| usize::try_from(at).ok());
-    let at = [named, locator.checked_sub(ZIP64_SIZE)]
+    [named, locator.checked_sub(ZIP64_SIZE)]
         .into_iter()
         .flatten()
-        .find(|&at| at + ZIP64_SIZE <= locator && tail[at..].starts_with(ZIP64_SIGNATURE))
+        .find(|&at| {
+            at.checked_add(ZIP64_SIZE).is_some_and(|end| end <= locator) && tail[at..].starts_with(ZIP64_SIGNATURE)
+        })
         .ok_or_else(|| {
             FormatError::Unsupported(
                 "its zip64 locator points at no zip64 end record; make it again, or mend it (`zip -F`)".into(),
             )
-        })?;
+        })
+}
+
+fn read_zip64(
+    tail: &[u8],
+    tail_start: u64,
+    at: usize,
+    classic: EndRecord,
+    on_disk: u64,
+    disks: [u16; 2],
+) -> Result<EndRecord, FormatError> {
     let zip64 = EndRecord {
         entries: u64_at(tail, at + 32),
         directory_size: u64_at(tail, at + 40),

@@ -6,7 +6,7 @@ use zipedit::directory::Search;
 use zipedit::plan::{Layout, Plan};
 use zipedit::{Change, Changes, Content};
 
-use crate::archive::{ArchiveSpec, Spec, changes, directory, edited, name, try_directory};
+use crate::archive::{ArchiveSpec, Spec, changes, directory, edited, name, read_by_others, try_directory};
 
 fn patched(archive: &Bytes, at: usize, bytes: &[u8]) -> Bytes {
     let mut patched = archive.to_vec();
@@ -204,11 +204,25 @@ fn a_damaged_archive_behind_a_long_prefix_is_refused_without_reading_all_of_it()
 }
 
 #[test]
-fn a_comment_that_would_be_misread_behind_the_edit_is_refused() {
-    // What looks like a zip64 locator right before the end record: no harm as long as another record follows it.
-    let mut locator = "PK\u{6}\u{7}".to_owned();
-    locator.push_str(&"\u{1}".repeat(16));
+fn what_looks_like_a_zip64_locator_in_a_name_or_comment_is_none() {
+    let locator = "PK\u{6}\u{7}".to_owned() + &"\u{1}".repeat(16);
     let archive = ArchiveSpec::of([Spec { comment: locator, ..Spec::new("a", "x") }, Spec::new("b", "y")]).write();
+    let new = edited(&archive, &changes([("b", None)]), Layout::InOrder).unwrap();
+    assert_eq!(directory(&new).len(), 1);
+    assert_eq!(read_by_others(&new)["a"].0, b"x");
+}
+
+#[test]
+fn a_comment_that_would_be_misread_behind_the_edit_is_refused() {
+    // A whole zip64 end record with its locator, which stand right before the end record once `b` is gone.
+    let mut record = vec![0; 56];
+    record[..4].copy_from_slice(b"PK\x06\x06");
+    record[32] = 5;
+    let mut locator = vec![0; 20];
+    locator[..4].copy_from_slice(b"PK\x06\x07");
+    locator[16] = 1;
+    let comment = String::from_utf8([record, locator].concat()).unwrap();
+    let archive = ArchiveSpec::of([Spec { comment, ..Spec::new("a", "x") }, Spec::new("b", "y")]).write();
     let error = edited(&archive, &changes([("b", None)]), Layout::InOrder).unwrap_err();
     assert!(error.to_string().contains("misread"), "{error}");
     edited(&archive, &changes([("c", Some(&b"z"[..]))]), Layout::InOrder).unwrap();

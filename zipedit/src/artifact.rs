@@ -128,7 +128,7 @@ impl<O: Object> Artifact<O> {
         if !small && may_copy {
             let plan = Plan::new(&self.directory, changes, Layout::LongRunsFirst(limits.min))?;
             let parts = parts::parts(plan.pieces(), limits);
-            // When more is fetched in pieces than copied, it is better read in one go.
+            // When more than half would be fetched in pieces, it is better read in one go.
             if plan.is_noop() || self.fetched(&parts) <= self.object.size() / 2 {
                 return Ok(self.prepared(plan, Way::Splice(parts)));
             }

@@ -109,28 +109,38 @@ fn http_date(time: Option<&Timestamp>) -> Option<String> {
     String::from_utf8(text).ok()
 }
 
-pub(super) async fn get(store: &Arc<Store>, context: &Context, input: GetObjectInput) -> Answer<GetObjectOutput> {
-    let wanted = Wanted {
-        bucket: &input.bucket,
-        key: &input.key,
-        version_id: input.version_id.as_deref(),
-        part_number: input.part_number,
-        conditions: conditions::Read {
-            if_match: input.if_match.as_ref(),
-            if_none_match: input.if_none_match.as_ref(),
-            if_modified_since: input.if_modified_since.as_ref(),
-            if_unmodified_since: input.if_unmodified_since.as_ref(),
-        },
-        with_checksum: input.checksum_mode.as_ref().is_some_and(|mode| mode.as_str().eq_ignore_ascii_case("ENABLED")),
-        overrides: [
-            ("content-type", input.response_content_type),
-            ("content-language", input.response_content_language),
-            ("expires", http_date(input.response_expires.as_ref())),
-            ("cache-control", input.response_cache_control),
-            ("content-disposition", input.response_content_disposition),
-            ("content-encoding", input.response_content_encoding),
-        ],
+/// GetObject and HeadObject ask for the same in different types.
+macro_rules! wanted {
+    ($input:ident) => {
+        Wanted {
+            bucket: &$input.bucket,
+            key: &$input.key,
+            version_id: $input.version_id.as_deref(),
+            part_number: $input.part_number,
+            conditions: conditions::Read {
+                if_match: $input.if_match.as_ref(),
+                if_none_match: $input.if_none_match.as_ref(),
+                if_modified_since: $input.if_modified_since.as_ref(),
+                if_unmodified_since: $input.if_unmodified_since.as_ref(),
+            },
+            with_checksum: $input
+                .checksum_mode
+                .as_ref()
+                .is_some_and(|mode| mode.as_str().eq_ignore_ascii_case("ENABLED")),
+            overrides: [
+                ("content-type", $input.response_content_type),
+                ("content-language", $input.response_content_language),
+                ("expires", http_date($input.response_expires.as_ref())),
+                ("cache-control", $input.response_cache_control),
+                ("content-disposition", $input.response_content_disposition),
+                ("content-encoding", $input.response_content_encoding),
+            ],
+        }
     };
+}
+
+pub(super) async fn get(store: &Arc<Store>, context: &Context, input: GetObjectInput) -> Answer<GetObjectOutput> {
+    let wanted = wanted!(input);
     let found = find(store, context, &wanted)?;
     found.object.attributes.check_readable(false)?;
     let content_range = found.headers.get("content-range").and_then(|range| range.to_str().ok()).map(str::to_owned);
@@ -139,27 +149,7 @@ pub(super) async fn get(store: &Arc<Store>, context: &Context, input: GetObjectI
 }
 
 pub(super) async fn head(store: &Arc<Store>, context: &Context, input: HeadObjectInput) -> Answer<HeadObjectOutput> {
-    let wanted = Wanted {
-        bucket: &input.bucket,
-        key: &input.key,
-        version_id: input.version_id.as_deref(),
-        part_number: input.part_number,
-        conditions: conditions::Read {
-            if_match: input.if_match.as_ref(),
-            if_none_match: input.if_none_match.as_ref(),
-            if_modified_since: input.if_modified_since.as_ref(),
-            if_unmodified_since: input.if_unmodified_since.as_ref(),
-        },
-        with_checksum: input.checksum_mode.as_ref().is_some_and(|mode| mode.as_str().eq_ignore_ascii_case("ENABLED")),
-        overrides: [
-            ("content-type", input.response_content_type),
-            ("content-language", input.response_content_language),
-            ("expires", http_date(input.response_expires.as_ref())),
-            ("cache-control", input.response_cache_control),
-            ("content-disposition", input.response_content_disposition),
-            ("content-encoding", input.response_content_encoding),
-        ],
-    };
+    let wanted = wanted!(input);
     let found = find(store, context, &wanted)?;
     with_headers(HeadObjectOutput::default(), found.headers)
 }

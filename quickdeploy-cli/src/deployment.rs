@@ -11,15 +11,15 @@ use zipedit::{Changes, Content, EntryName, Object as _, Options, Report, Stop, S
 
 use crate::aws::Cloud;
 use crate::compare::{self, ArtifactDocument, Comparison, DiffDocument, blocking};
-use crate::digest;
 use crate::error::{Error, Result};
-use crate::functions::{self, Function, Live, Staleness, staleness};
+use crate::functions::{self, Function};
 use crate::guards;
 use crate::interrupt::{Interrupts, nothing_changed};
 use crate::memory::{Deployed, Memory};
 use crate::project::{ArtifactUrl, Deletion, Diff, Functions, Project, Via};
+use crate::rollout::{Rollout, behind, is_called, live_sha256};
 use crate::ui::{Ui, bytes, count, duration};
-use crate::update::{Outcome, Status, Target, update_all};
+use crate::update::{Outcome, Status, Target};
 use crate::via::{Done, Patcher, Way, moved};
 
 /// What is to be deployed, where, and how.
@@ -136,17 +136,16 @@ impl Deployment<'_> {
         // What was just patched in runs nowhere yet: no need to know any hash for that.
         let written = document.patch.as_ref().is_some_and(|patch| patch.report.strategy != Strategy::None);
         let all_stale = written || (self.dry_run && !document.changes.is_empty());
-        let sorted = self.sort(&functions, &mut target, &document.artifact.etag, all_stale).await?;
+        let rollout = Rollout { ui: self.ui, cloud: self.cloud, only: &self.only };
+        let sorted = rollout.sort(&functions, &mut target, &document.artifact.etag, all_stale).await?;
         document.functions = if self.dry_run {
             sorted.rehearsed()
         } else {
             // Written down first: whatever ends this run, the next one knows who was still to be updated.
             self.remember(&memory, &document.artifact, &target, sorted.behind());
-            let outcomes = self.update(sorted, &target, interrupts).await?;
+            let outcomes = rollout.update(sorted, &target, interrupts).await?;
             target.sha256 = target.sha256.or_else(|| live_sha256(&outcomes));
-            let behind = outcomes.iter().filter(|outcome| matches!(outcome.status, Status::Failed | Status::Stale));
-            let behind = behind.map(|outcome| outcome.name.clone()).collect();
-            self.remember(&memory, &document.artifact, &target, behind);
+            self.remember(&memory, &document.artifact, &target, behind(&outcomes));
             outcomes
         };
         document.ok = document.functions.iter().all(|outcome| outcome.status != Status::Failed);
@@ -228,77 +227,6 @@ impl Deployment<'_> {
         }
     }
 
-    /// Which functions run the artifact, and which don't.
-    async fn sort(&self, functions: &[Function], target: &mut Target, etag: &str, all_stale: bool) -> Result<Sorted> {
-        let sort = |target: &Target| {
-            let live = Live {
-                bucket: &target.bucket,
-                key: &target.key,
-                version_id: target.version_id.as_deref(),
-                size: target.size,
-                sha256: target.sha256.as_deref(),
-            };
-            let stale = |function: &Function| if all_stale { Staleness::Stale } else { staleness(function, &live) };
-            functions.iter().map(|function| (function.clone(), stale(function))).collect::<Vec<_>>()
-        };
-        let mut sorted = sort(target);
-        if sorted.iter().any(|(_, staleness)| *staleness == Staleness::Unsure) {
-            // Lengths are equal and nobody remembers the hash.
-            let progress = self.ui.progress("Hashing the artifact");
-            target.sha256 = Some(digest::sha256(self.cloud, target, etag).await?);
-            drop(progress);
-            self.ui.verbose("the artifact was read once to know its SHA-256; it is remembered from now on");
-            sorted = sort(target);
-        }
-        let mut stale = Vec::new();
-        let mut outcomes = Vec::new();
-        for (function, staleness) in sorted {
-            let wanted = self.only.is_empty() || self.only.iter().any(|name| is_called(&function, name));
-            match (staleness, wanted) {
-                (Staleness::Current, _) => outcomes.push(Outcome::untouched(&function, Status::Current)),
-                (_, true) => stale.push(function),
-                (_, false) => outcomes.push(Outcome::untouched(&function, Status::Stale)),
-            }
-        }
-        Ok(Sorted { stale, settled: outcomes })
-    }
-
-    async fn update(&self, sorted: Sorted, target: &Target, interrupts: &Interrupts) -> Result<Vec<Outcome>> {
-        let Sorted { stale, settled } = sorted;
-        let mut outcomes = settled;
-        if stale.is_empty() {
-            return Ok(outcomes);
-        }
-        let progress = self.ui.progress("Updating");
-        progress.of(stale.len());
-        let before = interrupts.so_far();
-        let updating = update_all(self.cloud, &stale, target, |outcome| {
-            progress.advance();
-            match &outcome.error {
-                None => self.ui.verbose(format!("`{}` is live", outcome.name)),
-                Some(error) => self.ui.verbose(error),
-            }
-        });
-        tokio::pin!(updating);
-        let told = async {
-            interrupts.nth(before.max(1)).await;
-            self.ui.warning(
-                "interrupted: the artifact is patched, so the functions are brought up to it first",
-                &["press Ctrl-C again to leave them stale; the next run picks them up".to_owned()],
-            );
-            interrupts.nth(before.max(1) + 1).await;
-        };
-        tokio::select! {
-            updated = &mut updating => outcomes.extend(updated),
-            () = told => {
-                return Err(Error::new("Interrupted", "interrupted while functions were updated: some may run the old code")
-                    .hint("run `quickdeploy` again: it brings the rest up to the artifact"));
-            }
-        }
-        outcomes.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(outcomes)
-    }
-
     fn target(&self, artifact: &ArtifactDocument) -> Target {
         Target {
             bucket: self.artifact.bucket.clone(),
@@ -306,6 +234,7 @@ impl Deployment<'_> {
             version_id: artifact.version_id.clone(),
             size: artifact.size,
             sha256: None,
+            again: "quickdeploy".to_owned(),
         }
     }
 
@@ -353,37 +282,6 @@ impl Deployment<'_> {
         ));
         self.ui.detail(moved(&done.report, "copied inside S3"));
     }
-}
-
-/// Functions by what has to be done about them.
-struct Sorted {
-    stale: Vec<Function>,
-    /// Those that nothing is done about.
-    settled: Vec<Outcome>,
-}
-
-impl Sorted {
-    /// Names of the functions that don't run the artifact yet.
-    fn behind(&self) -> Vec<String> {
-        let left = self.settled.iter().filter(|outcome| outcome.status == Status::Stale).map(|outcome| &outcome.name);
-        self.stale.iter().map(|function| &function.name).chain(left).cloned().collect()
-    }
-
-    fn rehearsed(self) -> Vec<Outcome> {
-        let stale = self.stale.iter().map(|function| Outcome::untouched(function, Status::Stale));
-        let mut outcomes: Vec<Outcome> = self.settled.into_iter().chain(stale).collect();
-        outcomes.sort_by(|a, b| a.name.cmp(&b.name));
-        outcomes
-    }
-}
-
-/// By name or ARN.
-fn is_called(function: &Function, name: &str) -> bool {
-    function.name == name || function.arn == name
-}
-
-fn live_sha256(outcomes: &[Outcome]) -> Option<String> {
-    outcomes.iter().find(|outcome| outcome.status == Status::Live).map(|outcome| outcome.code_sha256.clone())
 }
 
 /// Reads the changed files and checks that they are still what was compared. They have no modes: a replaced entry keeps

@@ -16,6 +16,7 @@ mod memory;
 mod project;
 mod rate;
 mod retry;
+mod rollout;
 mod ui;
 mod update;
 mod verbs;

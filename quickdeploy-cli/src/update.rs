@@ -39,6 +39,8 @@ pub(crate) struct Target {
     pub(crate) size: u64,
     /// base64 of its SHA-256, where it is known.
     pub(crate) sha256: Option<String>,
+    /// The command that, run again, brings functions that failed up to this artifact: for hints.
+    pub(crate) again: String,
 }
 
 /// How it went for one function.
@@ -130,7 +132,7 @@ impl Updates<'_> {
                 "Timeout",
                 format!("`{}` is still not live after {} s", function.name, PATIENCE.as_secs()),
             )
-            .hint("run `quickdeploy` again to go on waiting")),
+            .hint(format!("run `{}` again to go on waiting", self.target.again))),
         };
         let mut outcome = Outcome::untouched(function, Status::Live);
         match result {
@@ -223,7 +225,7 @@ impl Updates<'_> {
                 told.hint("delete published versions or functions that are no longer needed in this region")
             }
             Some(UpdateFunctionCodeError::InvalidParameterValueException(_)) => {
-                told.hint("the artifact is patched; `quickdeploy` again goes on from here once the cause is mended")
+                told.hint(format!("`{}` again goes on from here once the cause is mended", self.target.again))
             }
             _ => told,
         }
@@ -240,7 +242,7 @@ impl Updates<'_> {
                 UpdateState::Successful => return Ok(function),
                 UpdateState::Failed { code, reason } => {
                     return Err(Error::new("UpdateFailed", format!("AWS could not update `{name}`: {code}: {reason}"))
-                        .hint("it still runs its old code; `quickdeploy` again retries it"));
+                        .hint(format!("it still runs its old code; `{}` again retries it", self.target.again)));
                 }
             }
             pause = next_poll(pause);
@@ -270,7 +272,7 @@ impl Updates<'_> {
                 "Overtaken",
                 format!("`{}` runs other code than it was sent: someone else updated it meanwhile", live.name),
             )
-            .hint("run `quickdeploy` again, if this code shall win"));
+            .hint(format!("run `{}` again, if this code shall win", target.again)));
         }
         if live.code_size != target.size {
             return Err(Error::new(
@@ -280,7 +282,7 @@ impl Updates<'_> {
                     live.name, live.code_size, target.bucket, target.key, target.size
                 ),
             )
-            .hint("run `quickdeploy` again; versioning on the bucket keeps this from happening"));
+            .hint(format!("run `{}` again; versioning on the bucket keeps this from happening", target.again)));
         }
         Ok(Runs { sha256: live.code_sha256.clone(), size: live.code_size })
     }
@@ -299,7 +301,10 @@ impl Updates<'_> {
                             outcome.name
                         ),
                     )
-                    .hint("run `quickdeploy` again; versioning on the bucket keeps this from happening"),
+                    .hint(format!(
+                        "run `{}` again; versioning on the bucket keeps this from happening",
+                        self.target.again
+                    )),
                 );
             }
         }
@@ -333,7 +338,14 @@ mod tests {
     }
 
     fn target() -> Target {
-        Target { bucket: "b".into(), key: "k".into(), version_id: None, size: 10, sha256: None }
+        Target {
+            bucket: "b".into(),
+            key: "k".into(),
+            version_id: None,
+            size: 10,
+            sha256: None,
+            again: "quickdeploy".into(),
+        }
     }
 
     fn cloud() -> Cloud {

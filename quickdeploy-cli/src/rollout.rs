@@ -1,0 +1,155 @@
+//! From an artifact that was changed to functions that run it: who has to be updated, the updates, and an interrupt
+//! while they are under way.
+//!
+//! Whatever changed the artifact (a patch, a rollback), from then on it and the functions belong together: a first
+//! Ctrl-C lets the updates finish.
+
+use crate::aws::Cloud;
+use crate::digest;
+use crate::error::{Error, Result};
+use crate::functions::{Function, Live, Staleness, staleness};
+use crate::interrupt::Interrupts;
+use crate::ui::Ui;
+use crate::update::{Outcome, Status, Target, update_all};
+
+/// Who is told, and which functions were asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rollout<'a> {
+    pub(crate) ui: &'a Ui,
+    pub(crate) cloud: &'a Cloud,
+    /// Update only these; empty: all.
+    pub(crate) only: &'a [String],
+}
+
+/// Functions by what has to be done about them.
+#[derive(Debug)]
+pub(crate) struct Sorted {
+    stale: Vec<Function>,
+    /// Those that nothing is done about.
+    settled: Vec<Outcome>,
+}
+
+impl Rollout<'_> {
+    /// Which functions run the artifact with this ETag, and which don't; all don't, when it is known that it is new.
+    ///
+    /// # Errors
+    ///
+    /// The artifact had to be read to know its SHA-256, and could not be.
+    pub(crate) async fn sort(
+        &self,
+        functions: &[Function],
+        target: &mut Target,
+        etag: &str,
+        all_stale: bool,
+    ) -> Result<Sorted> {
+        let sort = |target: &Target| {
+            let live = Live {
+                bucket: &target.bucket,
+                key: &target.key,
+                version_id: target.version_id.as_deref(),
+                size: target.size,
+                sha256: target.sha256.as_deref(),
+            };
+            let stale = |function: &Function| if all_stale { Staleness::Stale } else { staleness(function, &live) };
+            functions.iter().map(|function| (function.clone(), stale(function))).collect::<Vec<_>>()
+        };
+        let mut sorted = sort(target);
+        if sorted.iter().any(|(_, staleness)| *staleness == Staleness::Unsure) {
+            // Lengths are equal and nobody remembers the hash.
+            let progress = self.ui.progress("Hashing the artifact");
+            target.sha256 = Some(digest::sha256(self.cloud, target, etag).await?);
+            drop(progress);
+            self.ui.verbose("the artifact was read once to know its SHA-256; it is remembered from now on");
+            sorted = sort(target);
+        }
+        let mut stale = Vec::new();
+        let mut outcomes = Vec::new();
+        for (function, staleness) in sorted {
+            let wanted = self.only.is_empty() || self.only.iter().any(|name| is_called(&function, name));
+            match (staleness, wanted) {
+                (Staleness::Current, _) => outcomes.push(Outcome::untouched(&function, Status::Current)),
+                (_, true) => stale.push(function),
+                (_, false) => outcomes.push(Outcome::untouched(&function, Status::Stale)),
+            }
+        }
+        Ok(Sorted { stale, settled: outcomes })
+    }
+
+    /// Updates the stale ones, and waits until they are live.
+    ///
+    /// # Errors
+    ///
+    /// A second interrupt. That single functions could not be updated is in the outcomes.
+    pub(crate) async fn update(
+        &self,
+        sorted: Sorted,
+        target: &Target,
+        interrupts: &Interrupts,
+    ) -> Result<Vec<Outcome>> {
+        let Sorted { stale, settled } = sorted;
+        let mut outcomes = settled;
+        if stale.is_empty() {
+            return Ok(outcomes);
+        }
+        let progress = self.ui.progress("Updating");
+        progress.of(stale.len());
+        let before = interrupts.so_far();
+        let updating = update_all(self.cloud, &stale, target, |outcome| {
+            progress.advance();
+            match &outcome.error {
+                None => self.ui.verbose(format!("`{}` is live", outcome.name)),
+                Some(error) => self.ui.verbose(error),
+            }
+        });
+        tokio::pin!(updating);
+        let told = async {
+            interrupts.nth(before.max(1)).await;
+            self.ui.warning(
+                "interrupted: the artifact is changed already, so the functions are brought up to it first",
+                &[format!("press Ctrl-C again to leave them stale; `{}` picks them up", target.again)],
+            );
+            interrupts.nth(before.max(1) + 1).await;
+        };
+        tokio::select! {
+            updated = &mut updating => outcomes.extend(updated),
+            () = told => {
+                return Err(Error::new("Interrupted", "interrupted while functions were updated: some may run the old code")
+                    .hint(format!("run `{}` again: it brings the rest up to the artifact", target.again)));
+            }
+        }
+        outcomes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(outcomes)
+    }
+}
+
+impl Sorted {
+    /// Names of the functions that don't run the artifact yet.
+    pub(crate) fn behind(&self) -> Vec<String> {
+        let left = self.settled.iter().filter(|outcome| outcome.status == Status::Stale).map(|outcome| &outcome.name);
+        self.stale.iter().map(|function| &function.name).chain(left).cloned().collect()
+    }
+
+    /// The outcomes of a dry run.
+    pub(crate) fn rehearsed(self) -> Vec<Outcome> {
+        let stale = self.stale.iter().map(|function| Outcome::untouched(function, Status::Stale));
+        let mut outcomes: Vec<Outcome> = self.settled.into_iter().chain(stale).collect();
+        outcomes.sort_by(|a, b| a.name.cmp(&b.name));
+        outcomes
+    }
+}
+
+/// Names of the functions that still don't run the artifact.
+pub(crate) fn behind(outcomes: &[Outcome]) -> Vec<String> {
+    let behind = outcomes.iter().filter(|outcome| matches!(outcome.status, Status::Failed | Status::Stale));
+    behind.map(|outcome| outcome.name.clone()).collect()
+}
+
+/// The artifact's CodeSha256, as a function that was updated to it tells.
+pub(crate) fn live_sha256(outcomes: &[Outcome]) -> Option<String> {
+    outcomes.iter().find(|outcome| outcome.status == Status::Live).map(|outcome| outcome.code_sha256.clone())
+}
+
+/// By name or ARN.
+pub(crate) fn is_called(function: &Function, name: &str) -> bool {
+    function.name == name || function.arn == name
+}

@@ -40,6 +40,7 @@ impl Default for Credentials {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Scope {
     pub(crate) key_id: String,
+    pub(crate) region: String,
     pub(crate) service: String,
 }
 
@@ -105,7 +106,7 @@ impl Head<'_> {
 pub(crate) fn scope(uri: &Uri, headers: &HeaderMap) -> Option<Scope> {
     let head = Head { method: &Method::GET, uri, headers };
     let authorization = Authorization::of_header(&head).or_else(|| Authorization::of_query(&head));
-    authorization.map(|found| Scope { key_id: found.key_id.clone(), service: found.service.clone() })
+    authorization.map(|found| Scope { key_id: found.key_id, region: found.region, service: found.service })
 }
 
 impl Credentials {

@@ -120,7 +120,8 @@ impl Fault {
         self.times(usize::MAX)
     }
 
-    /// Only calls about this resource: `bucket/key`, `bucket`, or a function's name.
+    /// Only calls about this resource: `bucket/key`, `bucket`, or the name of a function, stack, role, project or log
+    /// group as the call gives it.
     #[must_use]
     pub fn about(mut self, resource: impl Into<String>) -> Self {
         self.resource = Some(resource.into());

@@ -29,6 +29,14 @@ pub enum Service {
     Lambda,
     /// AWS STS: only `GetCallerIdentity`.
     Sts,
+    /// AWS CloudFormation.
+    CloudFormation,
+    /// AWS IAM.
+    Iam,
+    /// AWS CodeBuild.
+    CodeBuild,
+    /// Amazon CloudWatch Logs.
+    Logs,
 }
 
 /// What became of one request. All sizes are in bytes.
@@ -44,7 +52,7 @@ pub struct Record {
     pub service: Service,
     /// AWS's name of the operation, such as `GetObject` or `UpdateFunctionCode`.
     pub operation: String,
-    /// What the operation is about: `bucket/key`, `bucket`, or a function's name.
+    /// What the operation is about: `bucket/key`, `bucket`, or the name of a function, stack, role, project or log group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
     /// The `Range` or `x-amz-copy-source-range` header.
@@ -102,7 +110,7 @@ struct Named {
 pub(crate) struct Opening {
     pub(crate) id: String,
     pub(crate) service: Service,
-    pub(crate) operation: &'static str,
+    pub(crate) operation: String,
     pub(crate) resource: Option<String>,
     pub(crate) range: Option<String>,
     pub(crate) header_bytes: u64,
@@ -129,6 +137,10 @@ impl Entry {
 
     pub(crate) fn set_operation(&self, operation: &str) {
         operation.clone_into(&mut locked(&self.named).operation);
+    }
+
+    pub(crate) fn set_resource(&self, resource: Option<&str>) {
+        locked(&self.named).resource = resource.map(str::to_owned);
     }
 
     pub(crate) fn set_fault(&self, fault: String) {
@@ -216,7 +228,7 @@ impl Log {
             header_bytes_out: AtomicU64::new(0),
             finished: AtomicBool::new(false),
             named: Mutex::new(Named {
-                operation: opening.operation.to_owned(),
+                operation: opening.operation,
                 resource: opening.resource,
                 range: opening.range,
                 ..Named::default()

@@ -1,18 +1,95 @@
 //! Names a request before anything is done with it: the service it is for, AWS's name of the operation, and what it is
 //! about. The request log and the faults go by these names.
+//!
+//! S3 and Lambda say all of it in a request's head. The services with one address for all operations say some or all of
+//! it in the body, which is read before these names are asked for: [`Target::name_by_body`].
+
+use std::borrow::Cow;
 
 use http::{HeaderMap, Method, Uri, header};
 
 use crate::credentials;
 use crate::log::Service;
+use crate::protocol::json;
+use crate::protocol::query::Form;
 use crate::s3::bucket_of_host;
 
 /// What a request is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) service: Service,
-    pub(crate) operation: &'static str,
+    pub(crate) operation: Cow<'static, str>,
     pub(crate) resource: Option<String>,
+}
+
+/// How a service is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// S3's own: methods, paths, XML.
+    S3,
+    /// Methods, paths and JSON, as Lambda does.
+    RestJson,
+    /// A form with an `Action`, answered with XML.
+    Query,
+    /// JSON with an `X-Amz-Target`.
+    Json,
+}
+
+impl Service {
+    pub(crate) fn protocol(self) -> Protocol {
+        match self {
+            Self::S3 => Protocol::S3,
+            Self::Lambda => Protocol::RestJson,
+            Self::Sts | Self::CloudFormation | Self::Iam => Protocol::Query,
+            Self::CodeBuild | Self::Logs => Protocol::Json,
+        }
+    }
+
+    /// The service of a credential scope, for those whose requests all look alike.
+    fn of_scope(scope: &str) -> Option<Self> {
+        match scope {
+            "sts" => Some(Self::Sts),
+            "cloudformation" => Some(Self::CloudFormation),
+            "iam" => Some(Self::Iam),
+            "codebuild" => Some(Self::CodeBuild),
+            "logs" => Some(Self::Logs),
+            _ => None,
+        }
+    }
+}
+
+impl Target {
+    /// Names what only a request's body says. The bodies of S3 and Lambda say nothing about names.
+    pub(crate) fn name_by_body(&mut self, query: &str, body: &[u8]) {
+        match self.service.protocol() {
+            Protocol::S3 | Protocol::RestJson => {}
+            Protocol::Query => {
+                let form = Form::of_request(query, body);
+                if let Some(action) = form.get("Action") {
+                    self.operation = Cow::Owned(action.to_owned());
+                }
+                self.resource = form.first(query_subjects(self.service)).map(str::to_owned);
+            }
+            Protocol::Json => self.resource = json::member(body, json_subjects(self.service)),
+        }
+    }
+}
+
+/// The parameters that name what a request is about, the most telling first.
+fn query_subjects(service: Service) -> &'static [&'static str] {
+    match service {
+        Service::CloudFormation => &["StackName", "ChangeSetName"],
+        Service::Iam => &["RoleName", "PolicyName", "PolicyArn", "UserName"],
+        _ => &[],
+    }
+}
+
+fn json_subjects(service: Service) -> &'static [&'static str] {
+    match service {
+        Service::CodeBuild => &["projectName", "name"],
+        Service::Logs => &["logGroupName", "logGroupIdentifier", "logGroupNamePrefix"],
+        _ => &[],
+    }
 }
 
 /// Names a request by its head.
@@ -21,10 +98,17 @@ pub(crate) fn identify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Targe
     let service = scope.as_ref().map(|scope| scope.service.as_str());
     if service != Some("s3") && is_lambda_path(uri.path()) {
         let (operation, resource) = lambda(method, uri.path());
-        return Target { service: Service::Lambda, operation, resource };
+        return Target { service: Service::Lambda, operation: operation.into(), resource };
     }
-    if service == Some("sts") || (uri.path() == "/" && is_form(headers)) {
-        return Target { service: Service::Sts, operation: "GetCallerIdentity", resource: None };
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+    if let Some(service) = service.and_then(Service::of_scope).or_else(|| of_unsigned(uri, headers, target)) {
+        let named = match service.protocol() {
+            Protocol::Json => {
+                target.and_then(|target| target.split_once('.')).map(|(_, operation)| operation.to_owned())
+            }
+            _ => None,
+        };
+        return Target { service, operation: named.map_or("Unknown".into(), Cow::Owned), resource: None };
     }
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let path = percent_decoded(uri.path().trim_start_matches('/'));
@@ -43,7 +127,19 @@ pub(crate) fn identify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Targe
     } else {
         (object_operation(method, &parameters, headers), Some(format!("{bucket}/{key}")))
     };
-    Target { service: Service::S3, operation, resource }
+    Target { service: Service::S3, operation: operation.into(), resource }
+}
+
+/// The service of a request that no scope names: for the answer that it must be signed.
+fn of_unsigned(uri: &Uri, headers: &HeaderMap, target: Option<&str>) -> Option<Service> {
+    if uri.path() != "/" {
+        return None;
+    }
+    match target.and_then(|target| target.split_once('.')) {
+        Some((prefix, _)) if prefix.starts_with("CodeBuild_") => Some(Service::CodeBuild),
+        Some((prefix, _)) if prefix.starts_with("Logs_") => Some(Service::Logs),
+        _ => is_form(headers).then_some(Service::Sts),
+    }
 }
 
 /// Whether a path begins with the date of a version of Lambda's API, such as `/2015-03-31/`. A bucket's name can look
@@ -244,7 +340,7 @@ pub(crate) fn percent_decoded_bytes(text: &str) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn named(method: &Method, uri: &str) -> (Service, &'static str, Option<String>) {
+    fn named(method: &Method, uri: &str) -> (Service, Cow<'static, str>, Option<String>) {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, "127.0.0.1:4566".parse().unwrap());
         let target = identify(method, &uri.parse().unwrap(), &headers);
@@ -280,7 +376,7 @@ mod tests {
     #[test]
     fn a_path_with_an_api_date_is_lambdas() {
         let invoke = named(&Method::POST, "/2015-03-31/functions/zipedit/invocations");
-        assert_eq!(invoke, (Service::Lambda, "Invoke", Some("zipedit".to_owned())));
+        assert_eq!(invoke, (Service::Lambda, "Invoke".into(), Some("zipedit".to_owned())));
         assert_eq!(named(&Method::GET, "/2015-03-3x/k").0, Service::S3);
     }
 
@@ -291,6 +387,39 @@ mod tests {
             "AWS4-HMAC-SHA256 Credential=test/20261122/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=00";
         headers.insert(header::AUTHORIZATION, scope.parse().unwrap());
         let target = identify(&Method::GET, &"/2015-03-31/functions".parse().unwrap(), &headers);
-        assert_eq!((target.service, target.operation), (Service::S3, "GetObject"));
+        assert_eq!((target.service, &*target.operation), (Service::S3, "GetObject"));
+    }
+
+    fn signed_for(service: &str, target: Option<&str>) -> Target {
+        let mut headers = HeaderMap::new();
+        let scope = format!(
+            "AWS4-HMAC-SHA256 Credential=test/20261122/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=00"
+        );
+        headers.insert(header::AUTHORIZATION, scope.parse().unwrap());
+        if let Some(target) = target {
+            headers.insert("x-amz-target", target.parse().unwrap());
+        }
+        identify(&Method::POST, &"/".parse().unwrap(), &headers)
+    }
+
+    #[test]
+    fn a_form_names_its_operation_in_the_body() {
+        let mut target = signed_for("cloudformation", None);
+        target.name_by_body("", b"Action=CreateChangeSet&Version=2010-05-15&ChangeSetName=c&StackName=my-app");
+        assert_eq!((target.service, &*target.operation), (Service::CloudFormation, "CreateChangeSet"));
+        assert_eq!(target.resource.as_deref(), Some("my-app"));
+
+        let mut target = signed_for("sts", None);
+        target.name_by_body("Action=GetCallerIdentity&Version=2011-06-15", b"");
+        assert_eq!((target.service, &*target.operation), (Service::Sts, "GetCallerIdentity"));
+    }
+
+    #[test]
+    fn a_json_service_names_its_operation_in_the_target() {
+        let mut target = signed_for("logs", Some("Logs_20140328.FilterLogEvents"));
+        target.name_by_body("", br#"{"logGroupName": "/aws/lambda/hello"}"#);
+        assert_eq!((target.service, &*target.operation), (Service::Logs, "FilterLogEvents"));
+        assert_eq!(target.resource.as_deref(), Some("/aws/lambda/hello"));
+        assert_eq!(signed_for("codebuild", None).operation, "Unknown");
     }
 }

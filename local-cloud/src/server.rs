@@ -1,17 +1,16 @@
 //! The listener, and what happens to a request between the socket and the services.
 //!
 //! Each connection is HTTP/1.1 with keep-alive. For each request, in this order: name it, open its log record, count and
-//! shape its body, wait the link's latency, look for an injected fault, verify the signature, hand it to its service,
-//! read what the service left of the body, and count and shape the answer.
+//! shape its body, wait the link's latency, look for an injected fault, hand it to its service (`dispatch`, which verifies
+//! the signature), read what the service left of the body, and count and shape the answer. Where the body says which
+//! operation is asked for, it is read before the look for a fault.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
 use http_body::Body as _;
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,26 +19,15 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::credentials::{Credentials, Denied, Head};
-use crate::faults::{Action, Faults};
-use crate::lambda::Lambda;
-use crate::log::{Entry, Log, Opening, Service};
-use crate::operation::{Target, identify};
-use crate::s3::{self, Refusal};
-use crate::sts;
-use crate::wire::{AnyBody, Ending, Inbound, Outbound, ResetSwitch, Unread, Wire, full};
+use crate::dispatch::{ErrorCode, OperationName, Payload, Services, dispatch, injected};
+use crate::faults::Action;
+use crate::log::{Entry, Opening};
+use crate::operation::identify;
+use crate::s3;
+use crate::wire::{AnyBody, Ending, Inbound, Outbound, ResetSwitch, Unread, Wire};
 
 /// How long requests under way may take after a shutdown was asked for.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// The services behind the listener, and what is wrapped around them.
-pub(crate) struct Services {
-    pub(crate) credentials: Arc<Credentials>,
-    pub(crate) s3: s3::Service,
-    pub(crate) lambda: Arc<Lambda>,
-    pub(crate) log: Arc<Log>,
-    pub(crate) faults: Arc<Faults>,
-}
 
 /// A running listener. Dropping it stops it too, without waiting.
 #[derive(Debug)]
@@ -87,7 +75,7 @@ async fn accept(listener: TcpListener, services: Arc<Services>, mut stopped: wat
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
-    services.lambda.shutdown().await;
+    services.shutdown().await;
 }
 
 async fn serve(wire: Wire, switch: ResetSwitch, services: Arc<Services>, mut stopped: watch::Receiver<bool>) {
@@ -113,12 +101,12 @@ async fn exchange(
     request: Request<Incoming>,
 ) -> io::Result<Response<Outbound>> {
     let (parts, body) = request.into_parts();
-    let target = identify(&parts.method, &parts.uri, &parts.headers);
+    let mut target = identify(&parts.method, &parts.uri, &parts.headers);
     let range = ["range", "x-amz-copy-source-range"].iter().find_map(|name| parts.headers.get(*name));
     let entry = services.log.begin(Opening {
         id: s3::ids::request_id(),
         service: target.service,
-        operation: target.operation,
+        operation: target.operation.clone().into_owned(),
         resource: target.resource.clone(),
         range: range.and_then(|range| range.to_str().ok()).map(str::to_owned),
         header_bytes: request_head_bytes(&parts.method, &parts.uri, &parts.headers),
@@ -130,13 +118,13 @@ async fn exchange(
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
-    let fault = services.faults.hit(target.operation, target.resource.as_deref());
+    let unread = Unread::default();
+    let body = Inbound::new(body, Arc::clone(&entry), Arc::clone(&services.faults), unread.clone());
+    let request = Payload::read(Request::from_parts(parts, body), &mut target, &entry).await;
+    let fault = services.faults.hit(&target.operation, target.resource.as_deref());
     if let Some(action) = fault {
         entry.set_fault(action.to_string());
     }
-    let unread = Unread::default();
-    let body = Inbound::new(body, Arc::clone(&entry), Arc::clone(&services.faults), unread.clone());
-    let request = Request::from_parts(parts, body);
 
     let mut response = match fault {
         Some(Action::ResetBefore) => {
@@ -192,14 +180,6 @@ async fn exchange(
     Ok(Response::from_parts(parts, body))
 }
 
-/// AWS's name of the operation as its service has found it, for the log.
-#[derive(Clone, Debug)]
-pub(crate) struct OperationName(pub(crate) String);
-
-/// AWS's error code, for the log.
-#[derive(Clone, Debug)]
-pub(crate) struct ErrorCode(pub(crate) String);
-
 /// Finishes a log entry when a request is given up.
 struct Unfinished(Option<Arc<Entry>>);
 
@@ -215,109 +195,6 @@ impl Drop for Unfinished {
             entry.finish();
         }
     }
-}
-
-async fn dispatch(
-    services: &Services,
-    target: &Target,
-    request: Request<Inbound>,
-    entry: &Arc<Entry>,
-) -> Response<AnyBody> {
-    match target.service {
-        Service::S3 => services.s3.handle(request, &services.credentials, target, entry.id()).await,
-        Service::Lambda => lambda(services, request, entry).await,
-        Service::Sts => sts(services, request, entry).await,
-    }
-}
-
-async fn lambda(services: &Services, request: Request<Inbound>, entry: &Arc<Entry>) -> Response<AnyBody> {
-    let request = match collected(services, request).await {
-        Ok((request, _)) => request,
-        Err(denied) => return json_error(denied.status, lambda_code(denied.code), &denied.message, entry),
-    };
-    let answer = services.lambda.handle(request).await;
-    let mut response = answer.response.map(full);
-    response.extensions_mut().insert(OperationName(answer.operation.to_owned()));
-    let headers = response.headers_mut();
-    headers.entry("x-amzn-requestid").or_insert_with(|| header_value(entry.id()));
-    if let Some(code) = headers.get("x-amzn-errortype").and_then(|code| code.to_str().ok()).map(str::to_owned) {
-        response.extensions_mut().insert(ErrorCode(code));
-    }
-    response
-}
-
-async fn sts(services: &Services, request: Request<Inbound>, entry: &Arc<Entry>) -> Response<AnyBody> {
-    match collected(services, request).await {
-        Ok((request, key_id)) => {
-            let key_id = key_id.unwrap_or_else(|| "anonymous".to_owned());
-            sts::answer(request.uri().query(), request.body(), &key_id, entry.id()).map(full)
-        }
-        Err(denied) => json_error(denied.status, denied.code, &denied.message, entry),
-    }
-}
-
-/// Reads a request's whole body and verifies its signature.
-async fn collected(services: &Services, request: Request<Inbound>) -> Result<(Request<Bytes>, Option<String>), Denied> {
-    let denied =
-        |status, code, message: &str| Denied { status, code, message: message.to_owned(), details: Vec::new() };
-    let (parts, body) = request.into_parts();
-    let body = match Limited::new(body, crate::lambda::MAX_REQUEST_BYTES).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            let message = format!("Request must be smaller than {} bytes", crate::lambda::MAX_REQUEST_BYTES);
-            return Err(denied(413, "RequestEntityTooLargeException", &message));
-        }
-        Err(_) => return Err(denied(400, "InvalidRequestContentException", "the request's body ended early")),
-    };
-    let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
-    let verified = services.credentials.verify(&head, Some(&body))?;
-    if verified.key_id.is_none() && !crate::lambda::is_public(&parts.uri) {
-        return Err(denied(403, "MissingAuthenticationTokenException", "Missing Authentication Token"));
-    }
-    Ok((Request::from_parts(parts, body), verified.key_id))
-}
-
-/// The name that Lambda gives to a refusal that S3 names otherwise.
-fn lambda_code(code: &'static str) -> &'static str {
-    match code {
-        "SignatureDoesNotMatch" | "RequestTimeTooSkewed" => "InvalidSignatureException",
-        "InvalidAccessKeyId" => "UnrecognizedClientException",
-        "AccessDenied" => "AccessDeniedException",
-        other => other,
-    }
-}
-
-fn json_error(status: u16, code: &str, message: &str, entry: &Entry) -> Response<AnyBody> {
-    let body = serde_json::json!({ "Type": if status < 500 { "User" } else { "Service" }, "message": message });
-    let mut response = Response::new(full(body.to_string()));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert("x-amzn-errortype", header_value(code));
-    headers.insert("x-amzn-requestid", header_value(entry.id()));
-    response.extensions_mut().insert(ErrorCode(code.to_owned()));
-    response
-}
-
-/// The answer of a fault.
-fn injected(target: &Target, status: u16, code: &'static str, entry: &Entry) -> Response<AnyBody> {
-    let message = match code {
-        "SlowDown" => "Please reduce your request rate.",
-        "InternalError" => "We encountered an internal error. Please try again.",
-        "ServiceUnavailable" => "Service is unable to handle request.",
-        "TooManyRequestsException" => "Rate exceeded",
-        _ => "This error was injected by the local cloud.",
-    };
-    if target.service == Service::S3 {
-        let resource = target.resource.as_deref().unwrap_or_default();
-        Refusal::new(code, status, message).into_response(resource, entry.id(), target.operation.starts_with("Head"))
-    } else {
-        json_error(status, code, message, entry)
-    }
-}
-
-fn header_value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// `name: value\r\n` for each header.

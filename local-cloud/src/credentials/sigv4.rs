@@ -22,7 +22,7 @@ pub(super) struct Authorization {
     pub(super) key_id: String,
     pub(super) service: String,
     day: String,
-    region: String,
+    pub(super) region: String,
     signed_headers: Vec<String>,
     signature: String,
     /// As in `20261122T142230Z`.

@@ -32,7 +32,7 @@ fn is_region(text: &str) -> bool {
 }
 
 /// How the client reached the cloud, as in `http://127.0.0.1:4566`.
-pub(super) fn endpoint(headers: &HeaderMap) -> String {
+pub(crate) fn endpoint(headers: &HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     let host = bucket_of_host(host).and_then(|bucket| host.strip_prefix(bucket)?.strip_prefix('.')).unwrap_or(host);
     format!("http://{host}")

@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use s3s::{S3Error, S3ErrorCode};
 
 use crate::credentials::Denied;
-use crate::server::ErrorCode;
+use crate::dispatch::ErrorCode;
 use crate::wire::{AnyBody, full};
 
 /// The second request id that S3 sends. It says which host answered, and there is only one.

@@ -36,15 +36,15 @@ use s3s::dto::{Timestamp, TimestampFormat};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
-pub(crate) use addressing::bucket_of_host;
+pub(crate) use addressing::{bucket_of_host, endpoint};
 pub(crate) use error::Refusal;
 pub(crate) use store::Store;
 
 use crate::credentials::{Credentials, Head};
+use crate::dispatch::OperationName;
 use crate::operation::Target;
-use crate::server::OperationName;
 use crate::wire::{AnyBody, Inbound, full};
-use addressing::{endpoint, unsigned_uri};
+use addressing::unsigned_uri;
 use error::{HOST_ID, RefusalSlot};
 use intake::Declared;
 use model::Moment;
@@ -149,11 +149,11 @@ impl Service {
             parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         strip_aws_chunked(&mut parts.headers);
-        let streamed = matches!(target.operation, "PutObject" | "UploadPart");
+        let streamed = matches!(&*target.operation, "PutObject" | "UploadPart");
         if streamed && !parts.headers.contains_key(header::CONTENT_LENGTH) {
             return Err(Refusal::new("MissingContentLength", 411, "You must provide the Content-Length HTTP header."));
         }
-        let declared = if streamed { None } else { declared_of_document(&parts.headers, target.operation)? };
+        let declared = if streamed { None } else { declared_of_document(&parts.headers, &target.operation)? };
 
         let context = Context {
             headers: Arc::new(parts.headers.clone()),

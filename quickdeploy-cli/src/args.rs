@@ -72,6 +72,14 @@ pub(crate) struct Global {
     pub(crate) color: Color,
 }
 
+/// Which of the project's artifacts, for the verbs that work on them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, ClapArgs)]
+pub(crate) struct Chosen {
+    /// Only these artifacts of a project that has several: NAME of `[artifacts.NAME]` (repeat, or separate by commas)
+    #[arg(long = "artifact", value_name = "NAME", value_delimiter = ',')]
+    pub(crate) names: Vec<String>,
+}
+
 /// When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {
@@ -106,6 +114,9 @@ pub(crate) enum Verb {
 #[derive(Clone, Debug, Default, PartialEq, Eq, ClapArgs)]
 #[command(next_help_heading = "Deploy options")]
 pub(crate) struct Deploy {
+    #[command(flatten)]
+    pub(crate) artifacts: Chosen,
+
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -137,6 +148,9 @@ pub(crate) enum ViaArg {
 /// `quickdeploy diff`.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub(crate) struct Diff {
+    #[command(flatten)]
+    pub(crate) artifacts: Chosen,
+
     /// Exit with 1 when there is a difference, 0 when there is none
     #[arg(long)]
     pub(crate) exit_code: bool,

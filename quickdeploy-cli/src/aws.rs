@@ -1,4 +1,7 @@
-//! The two AWS clients, and AWS's errors in clear words.
+//! The AWS clients, and AWS's errors in clear words.
+//!
+//! Every run has a client of S3 and one of Lambda. Those of the other services are made where they are needed: few
+//! verbs need any, and none needs all.
 //!
 //! Where to connect and as whom comes from the flags, then `quickdeploy.toml`, then the standard `AWS_*` variables and
 //! the profile, by the SDK's own rules (`aws-config`: SSO, assumed roles, `credential_process`). The demo instead
@@ -33,6 +36,9 @@ pub(crate) struct Cloud {
     pub(crate) control_plane: Quota,
     /// For `GetFunction`.
     pub(crate) get_function: Quota,
+    /// For the clients of the other services.
+    #[allow(dead_code, reason = "the verbs that use them arrive one by one")]
+    config: SdkConfig,
 }
 
 /// Where to connect and as whom, as far as flags and configuration say.
@@ -60,6 +66,35 @@ impl Place {
             region: self.region.or(other.region),
             endpoint_url: self.endpoint_url.or(other.endpoint_url),
         }
+    }
+}
+
+/// Clients of the services that only some verbs need.
+#[allow(dead_code, reason = "the verbs that use them arrive one by one")]
+impl Cloud {
+    /// CloudFormation.
+    pub(crate) fn cloudformation(&self) -> aws_sdk_cloudformation::Client {
+        aws_sdk_cloudformation::Client::new(&self.config)
+    }
+
+    /// CodeBuild.
+    pub(crate) fn codebuild(&self) -> aws_sdk_codebuild::Client {
+        aws_sdk_codebuild::Client::new(&self.config)
+    }
+
+    /// CloudWatch Logs.
+    pub(crate) fn logs(&self) -> aws_sdk_cloudwatchlogs::Client {
+        aws_sdk_cloudwatchlogs::Client::new(&self.config)
+    }
+
+    /// IAM.
+    pub(crate) fn iam(&self) -> aws_sdk_iam::Client {
+        aws_sdk_iam::Client::new(&self.config)
+    }
+
+    /// STS.
+    pub(crate) fn sts(&self) -> aws_sdk_sts::Client {
+        aws_sdk_sts::Client::new(&self.config)
     }
 }
 
@@ -119,14 +154,14 @@ impl Cloud {
     }
 
     fn with(config: &SdkConfig, region: String, endpoint: Option<String>) -> Self {
-        let app = AppName::new("quickdeploy").ok();
-        let mut s3 = zipedit::store::s3::tuned(aws_sdk_s3::config::Builder::from(config))
+        let mut config = config.clone().into_builder();
+        config.set_app_name(AppName::new("quickdeploy").ok());
+        let config = config.build();
+        let s3 = zipedit::store::s3::tuned(aws_sdk_s3::config::Builder::from(&config))
             // Names of buckets don't resolve under every endpoint that is not AWS.
             .force_path_style(endpoint.is_some());
-        s3.set_app_name(app.clone());
         let s3 = s3.build();
-        let mut lambda = aws_sdk_lambda::config::Builder::from(config).retry_config(RetryConfig::disabled());
-        lambda.set_app_name(app);
+        let lambda = aws_sdk_lambda::config::Builder::from(&config).retry_config(RetryConfig::disabled());
         let lambda = lambda.build();
         Self {
             s3: aws_sdk_s3::Client::from_conf(s3),
@@ -135,6 +170,7 @@ impl Cloud {
             endpoint,
             control_plane: Quota::control_plane(),
             get_function: Quota::get_function(),
+            config,
         }
     }
 

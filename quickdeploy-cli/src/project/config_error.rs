@@ -40,6 +40,16 @@ pub(crate) enum ConfigError {
         /// Those that there are.
         known: Vec<String>,
     },
+    /// `--artifact` names something that the file doesn't have.
+    #[error("{}", no_such_artifact(file, name, known))]
+    NoSuchArtifact {
+        /// The file.
+        file: PathBuf,
+        /// The name that was asked for.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
     /// Something in the text is wrong.
     #[error("{0}")]
     Invalid(Box<Excerpt>),
@@ -109,11 +119,19 @@ fn list(names: &[&str]) -> String {
 }
 
 fn no_such_environment(file: &Path, name: &str, known: &[String]) -> String {
+    no_such(file, &format!("[env.{name}]"), name, known, "it defines no environments")
+}
+
+fn no_such_artifact(file: &Path, name: &str, known: &[String]) -> String {
+    no_such(file, &format!("[artifacts.{name}]"), name, known, "it has one artifact, without a name")
+}
+
+fn no_such(file: &Path, table: &str, name: &str, known: &[String], none: &str) -> String {
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    let mut message = format!("`{}` has no `[env.{name}]`", file.display());
+    let mut message = format!("`{}` has no `{table}`", file.display());
     match suggestion(name, known.iter().copied()) {
         Some(similar) => _ = write!(message, ": did you mean `{similar}`?"),
-        None if known.is_empty() => message.push_str(": it defines no environments"),
+        None if known.is_empty() => _ = write!(message, ": {none}"),
         None => _ = write!(message, ": it has {}", list(&known)),
     }
     message

@@ -1,7 +1,12 @@
 use super::*;
 
 fn parse(text: &str) -> Settings {
-    Settings::parse(Path::new("/p/quickdeploy.toml"), text, None).unwrap()
+    only(Settings::parse(Path::new("/p/quickdeploy.toml"), text, None).unwrap())
+}
+
+fn only(mut settings: Vec<Settings>) -> Settings {
+    assert_eq!(settings.len(), 1);
+    settings.remove(0)
 }
 
 /// The whole message, as a person sees it.
@@ -65,7 +70,7 @@ fn functions_are_found_in_one_of_three_ways() {
 fn an_environment_replaces_what_it_names_and_keeps_the_rest() {
     let text = "artifact = 's3://dev-bucket/a.zip'\nregion = 'eu-west-1'\nexclude = ['a']\n\
                 [env.prod]\nartifact = 's3://prod-bucket/a.zip'\nexclude = []\n";
-    let settings = Settings::parse(Path::new("/p/quickdeploy.toml"), text, Some("prod")).unwrap();
+    let settings = only(Settings::parse(Path::new("/p/quickdeploy.toml"), text, Some("prod")).unwrap());
     assert_eq!(settings.artifact.unwrap().bucket, "prod-bucket");
     assert_eq!(settings.region.as_deref(), Some("eu-west-1"));
     assert!(settings.exclude.is_empty());
@@ -103,7 +108,7 @@ fn a_key_like_no_other_lists_them_all() {
          \x20 |\n\
          1 | colour = true\n\
          \x20 | ^^^^^^ the keys are `artifact`, `functions`, `root`, `map`, `include`, `exclude`, `via`, `build`, \
-         `zipedit`, `region`, `profile`, `endpoint-url`, `env`"
+         `zipedit`, `region`, `profile`, `endpoint-url`, `artifacts`, `env`"
     );
 }
 
@@ -238,4 +243,60 @@ fn the_file_is_found_upwards() {
     let file = directory.path().join(CONFIG_FILE);
     std::fs::write(&file, "").unwrap();
     assert_eq!(Settings::locate(&below), Some(file));
+}
+
+fn several(text: &str, env: Option<&str>) -> Vec<(String, String, Via)> {
+    let all = Settings::parse(Path::new("/p/quickdeploy.toml"), text, env).unwrap();
+    all.into_iter().map(|one| (one.name.unwrap(), one.artifact.unwrap().to_string(), one.via)).collect()
+}
+
+const TWO: &str = r#"
+    via = "direct"
+    [artifacts.worker]
+    artifact = "s3://bkt/worker.zip"
+    via = "lambda"
+    [artifacts.api]
+    artifact = "s3://bkt/api.zip"
+    [env.prod]
+    via = "auto"
+    [env.prod.artifacts.api]
+    artifact = "s3://prod/api.zip"
+"#;
+
+#[test]
+fn each_artifact_has_its_own_settings_and_shares_the_rest() {
+    assert_eq!(
+        several(TWO, None),
+        [
+            ("api".to_owned(), "s3://bkt/api.zip".to_owned(), Via::Direct),
+            ("worker".to_owned(), "s3://bkt/worker.zip".to_owned(), Via::Lambda),
+        ]
+    );
+}
+
+#[test]
+fn what_is_said_of_one_artifact_wins_over_what_an_environment_says_of_all() {
+    assert_eq!(
+        several(TWO, Some("prod")),
+        [
+            ("api".to_owned(), "s3://prod/api.zip".to_owned(), Via::Auto),
+            ("worker".to_owned(), "s3://bkt/worker.zip".to_owned(), Via::Lambda),
+        ]
+    );
+}
+
+#[test]
+fn artifacts_that_contradict_each_other_are_refused_at_their_place() {
+    let one = "[artifacts.a]\nartifact = \"s3://bkt/k\"\n";
+    let cases = [
+        (format!("artifact = \"s3://bkt/k\"\n{one}"), "1:12: either one `artifact`"),
+        (format!("{one}[artifacts.b]\nartifact = \"s3://bkt/k\""), "4:12: `[artifacts.a]` has the same artifact"),
+        (format!("{one}region = \"eu-west-1\""), "3:10: `region` is for the whole project"),
+        (format!("{one}[artifacts.a.env.x]\nvia = \"auto\""), "`[artifacts.a]` can't hold other artifacts"),
+        ("[artifacts.\"a,b\"]".to_owned(), "1:12: `a,b` is not a name for an artifact"),
+    ];
+    for (text, expected) in cases {
+        let message = error(&text);
+        assert!(message.contains(expected), "{message}");
+    }
 }

@@ -3,7 +3,7 @@
 //! # For callers
 //!
 //! ```text
-//! let project = Project::find(&cwd, env)?;             // or Project::of_directory(dir, state_dir)
+//! let projects = Project::find(&cwd, env)?;            // one per artifact; or Project::of_directory(dir, state_dir)
 //! let mut scan = project.scan(&artifact_url)?;         // walk + read what changed; needs no network, blocks: spawn_blocking
 //! let entries = ...;                                   // the artifact's directory, from `zipedit`, meanwhile
 //! let diff    = scan.diff(&entries, Deletion::Owned)?; // decides; asks git only about names that are gone here
@@ -47,13 +47,13 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use config::{ArtifactUrl, CONFIG_FILE, Functions, STATE_DIR, Settings, Via};
+pub(crate) use config_error::ConfigError;
 pub(crate) use diff::{ArtifactEntry, Change, Deletion, Diff};
 pub(crate) use error::ProjectError;
 pub(crate) use manifest::{ManifestChange, ManifestKind};
 pub(crate) use package::Packaged;
 pub(crate) use scan::Scan;
 
-use config_error::ConfigError;
 use index::{Key, Store};
 use mapping::Mapping;
 use rules::Rules;
@@ -69,15 +69,15 @@ pub(crate) struct Project {
 
 impl Project {
     /// Finds `quickdeploy.toml` in `start` (absolute) or the nearest directory above, and applies `[env.NAME]` for
-    /// `env`.
-    pub(crate) fn find(start: &Path, env: Option<&str>) -> Result<Self, ProjectError> {
+    /// `env`. One for each artifact, sorted by name; there is at least one.
+    pub(crate) fn find(start: &Path, env: Option<&str>) -> Result<Vec<Self>, ProjectError> {
         let file = Settings::locate(start).ok_or_else(|| ConfigError::NotFound { start: start.to_owned() })?;
         Self::load(&file, env)
     }
 
-    /// Reads this configuration file.
-    pub(crate) fn load(file: &Path, env: Option<&str>) -> Result<Self, ProjectError> {
-        Self::new(Settings::read(file, env)?)
+    /// The same for this configuration file.
+    pub(crate) fn load(file: &Path, env: Option<&str>) -> Result<Vec<Self>, ProjectError> {
+        Settings::read(file, env)?.into_iter().map(Self::new).collect()
     }
 
     /// A directory without a configuration file: everything in it is the package. The index is kept in `state_dir`;

@@ -46,6 +46,15 @@ pub(crate) struct Ui {
     bar: Mutex<Option<ProgressBar>>,
     /// stdout went away: a broken pipe is not an error, but there is no point in going on printing.
     broken_pipe: Mutex<bool>,
+    /// What a part of the run has to tell, until it is its turn; `None`: it is told at once.
+    kept: Option<Mutex<Vec<Line>>>,
+}
+
+/// One line, and where it goes.
+#[derive(Debug)]
+enum Line {
+    Stdout(String),
+    Stderr(String),
 }
 
 impl Ui {
@@ -69,6 +78,30 @@ impl Ui {
             animated: loudness != Loudness::Quiet && io::stderr().is_terminal() && !dumb,
             bar: Mutex::new(None),
             broken_pipe: Mutex::new(false),
+            kept: None,
+        }
+    }
+
+    /// For one of several things that are done at once: what it tells is kept together, until [`Ui::tell`].
+    pub(crate) fn part(&self) -> Self {
+        Self {
+            json: self.json,
+            loudness: self.loudness,
+            animated: false,
+            bar: Mutex::new(None),
+            broken_pipe: Mutex::new(false),
+            kept: Some(Mutex::default()),
+        }
+    }
+
+    /// Tells what `part` has kept.
+    pub(crate) fn tell(&self, part: &Self) {
+        let kept = part.kept.as_ref().and_then(|kept| kept.lock().ok().map(|mut kept| std::mem::take(&mut *kept)));
+        for line in kept.unwrap_or_default() {
+            match line {
+                Line::Stdout(text) => self.above_progress(|| self.stdout(format_args!("{text}"))),
+                Line::Stderr(text) => self.stderr(format_args!("{text}")),
+            }
         }
     }
 
@@ -198,6 +231,9 @@ impl Ui {
     }
 
     fn stdout(&self, text: std::fmt::Arguments<'_>) {
+        if let Some(mut kept) = self.kept.as_ref().and_then(|kept| kept.lock().ok()) {
+            return kept.push(Line::Stdout(text.to_string()));
+        }
         if let Err(error) = writeln!(anstream::stdout(), "{text}")
             && error.kind() == io::ErrorKind::BrokenPipe
             && let Ok(mut broken) = self.broken_pipe.lock()
@@ -207,6 +243,9 @@ impl Ui {
     }
 
     fn stderr(&self, text: std::fmt::Arguments<'_>) {
+        if let Some(mut kept) = self.kept.as_ref().and_then(|kept| kept.lock().ok()) {
+            return kept.push(Line::Stderr(text.to_string()));
+        }
         // There is nowhere left to complain to when stderr is gone.
         self.above_progress(|| drop(writeln!(anstream::stderr(), "{text}")));
     }

@@ -201,7 +201,8 @@ impl Copy {
     fn project(&self) -> Result<Project> {
         let file = self.path().join(CONFIG_FILE);
         let project = if file.is_file() {
-            Project::load(&file, None)
+            // Of several artifacts, the first one is shown.
+            Project::load(&file, None).map(|mut projects| projects.swap_remove(0))
         } else {
             Project::of_directory(self.path(), Some(&self.state.path().join(STATE_DIR)))
         };

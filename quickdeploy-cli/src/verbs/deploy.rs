@@ -2,40 +2,109 @@
 
 use std::time::Duration;
 
+use owo_colors::OwoColorize;
+use serde::Serialize;
+
 use crate::args::{self, Global, ViaArg};
+use crate::aws::Cloud;
 use crate::deployment::{Deploy, Deployment};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::interrupt::Interrupts;
-use crate::project::{Deletion, Via};
+use crate::project::{Deletion, Project, Via};
 use crate::ui::{Align, Table, Ui, duration, plural, short_sha};
 use crate::update::{Outcome, Status};
 use crate::via::DEFAULT_FUNCTION;
 
+/// The JSON document of a project with several artifacts.
+#[derive(Debug, Serialize)]
+struct Several {
+    command: &'static str,
+    ok: bool,
+    artifacts: Vec<Named>,
+}
+
+/// What became of one artifact.
+#[derive(Debug, Serialize)]
+struct Named {
+    name: String,
+    #[serde(flatten)]
+    outcome: Ended,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Ended {
+    Deploy(Box<Deploy>),
+    Failed { ok: bool, error: Error },
+}
+
 pub(super) async fn run(ui: &Ui, global: &Global, args: args::Deploy) -> Result<u8> {
     let interrupts = Interrupts::listen();
-    let project = super::find_project(global)?;
+    let projects = super::find_projects(global, &args.artifacts)?;
+    if projects.len() > 1 && !args.functions.is_empty() {
+        return Err(Error::usage("`--function` is about the functions of one artifact, and the project has several")
+            .hint("say which: `--artifact NAME --function NAME`"));
+    }
+    let cloud = super::connect(global, projects.first().map(Project::settings)).await?;
+    let deployments = projects
+        .iter()
+        .map(|project| deployment(ui, &cloud, project, &args))
+        .collect::<Result<Vec<Deployment<'_>>>>()?;
+    if let [Deployment { project, .. }] = deployments.as_slice()
+        && project.settings().name.is_none()
+    {
+        let deploy = deployments[0].carry_out(&interrupts).await?;
+        show(ui, &deploy);
+        ui.document(&deploy)?;
+        return Ok(deploy.exit_code());
+    }
+    several(ui, deployments, &interrupts).await
+}
+
+/// What the flags and the settings of `project` ask for.
+fn deployment<'a>(ui: &'a Ui, cloud: &'a Cloud, project: &'a Project, args: &args::Deploy) -> Result<Deployment<'a>> {
     let settings = project.settings();
-    let artifact = super::artifact_of(settings)?;
-    let functions = settings.functions.clone().ok_or_else(|| {
-        super::missing(settings, "functions", "functions = [\"NAME\"], or functions = { stack = \"NAME\" }")
-    })?;
-    let cloud = super::connect(global, Some(settings)).await?;
-    let deployment = Deployment {
+    Ok(Deployment {
         ui,
-        cloud: &cloud,
-        project: &project,
-        artifact,
-        functions,
+        cloud,
+        project,
+        artifact: super::artifact_of(settings)?,
+        functions: super::functions_of(settings)?,
         via: args.via.map_or(settings.via, via),
         zipedit: settings.zipedit.clone().unwrap_or_else(|| DEFAULT_FUNCTION.to_owned()),
         deletion: if args.delete { Deletion::Everything } else { Deletion::Owned },
         dry_run: args.dry_run,
-        only: args.functions,
-    };
-    let deploy = deployment.carry_out(&interrupts).await?;
-    show(ui, &deploy);
-    ui.document(&deploy)?;
-    Ok(deploy.exit_code())
+        only: args.functions.clone(),
+    })
+}
+
+/// All at once. What one has to tell stays together; that one fails doesn't stop the others.
+async fn several(ui: &Ui, deployments: Vec<Deployment<'_>>, interrupts: &Interrupts) -> Result<u8> {
+    let progress = ui.progress("Deploying");
+    progress.of(deployments.len());
+    let all = deployments.into_iter().map(async |deployment| {
+        let part = ui.part();
+        let name = deployment.project.settings().name.clone().unwrap_or_default();
+        part.aside(format!("[{name}]").bold());
+        let outcome = match (Deployment { ui: &part, ..deployment }).carry_out(interrupts).await {
+            Ok(deploy) => {
+                show(&part, &deploy);
+                Ended::Deploy(Box::new(deploy))
+            }
+            Err(error) => {
+                part.error(&error);
+                Ended::Failed { ok: false, error }
+            }
+        };
+        progress.advance();
+        ui.tell(&part);
+        Named { name, outcome }
+    });
+    let artifacts = futures::future::join_all(all).await;
+    drop(progress);
+    let ok = artifacts.iter().all(|artifact| matches!(&artifact.outcome, Ended::Deploy(deploy) if deploy.ok));
+    ui.document(&Several { command: "deploy", ok, artifacts })?;
+    Ok(u8::from(!ok))
 }
 
 fn via(arg: ViaArg) -> Via {

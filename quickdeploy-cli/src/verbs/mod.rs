@@ -7,11 +7,11 @@ mod local;
 mod patch;
 mod zipedit_function;
 
-use crate::args::{Global, Verb};
+use crate::args::{Chosen, Global, Verb};
 use crate::aws::{Cloud, Place};
 use crate::compare::project_error;
 use crate::error::{Error, Result};
-use crate::project::{ArtifactUrl, CONFIG_FILE, Project, Settings};
+use crate::project::{ArtifactUrl, CONFIG_FILE, ConfigError, Functions, Project, Settings};
 use crate::ui::Ui;
 
 pub(crate) use zipedit_function::bootstrap;
@@ -29,8 +29,9 @@ pub(crate) async fn run(ui: &Ui, global: &Global, verb: Verb) -> Result<u8> {
     }
 }
 
-/// The project around the current directory.
-fn find_project(global: &Global) -> Result<Project> {
+/// The project around the current directory: one for each of its artifacts that is `chosen`, by name, and there is at
+/// least one. They share the connection's settings.
+fn find_projects(global: &Global, chosen: &Chosen) -> Result<Vec<Project>> {
     let here = std::env::current_dir()
         .map_err(|error| Error::new("File", "could not find out the current directory").because(&error))?;
     if Settings::locate(&here).is_none() {
@@ -38,7 +39,37 @@ fn find_project(global: &Global) -> Result<Project> {
             .hint(format!("write one: artifact = \"s3://BUCKET/KEY\" and functions = [\"NAME\"] in {CONFIG_FILE}"))
             .hint("`quickdeploy demo .` shows this directory being deployed with no account and no configuration"));
     }
-    Project::find(&here, global.env.as_deref()).map_err(|error| project_error(&error))
+    let all = Project::find(&here, global.env.as_deref()).map_err(|error| project_error(&error))?;
+    if chosen.names.is_empty() {
+        return Ok(all);
+    }
+    let names = || all.iter().filter_map(|project| project.settings().name.clone());
+    if let Some(unknown) = chosen.names.iter().find(|name| !names().any(|known| known == **name)) {
+        let file = all.iter().find_map(|project| project.settings().file.clone()).unwrap_or_default();
+        let error = ConfigError::NoSuchArtifact { file, name: unknown.clone(), known: names().collect() };
+        return Err(project_error(&error.into()));
+    }
+    let is_chosen =
+        |project: &Project| project.settings().name.as_ref().is_some_and(|name| chosen.names.contains(name));
+    Ok(all.into_iter().filter(is_chosen).collect())
+}
+
+/// The same for a verb that works on one artifact.
+#[allow(dead_code, reason = "the verbs that use it arrive one by one")]
+fn find_project(global: &Global, chosen: &Chosen) -> Result<Project> {
+    let mut projects = find_projects(global, chosen)?;
+    if let [first, .., last] = projects.as_slice() {
+        let example = first.settings().name.clone().unwrap_or_default();
+        let names: Vec<String> = projects
+            .iter()
+            .filter_map(|project| project.settings().name.as_ref())
+            .map(|name| format!("`{name}`"))
+            .collect();
+        let file = last.settings().file.clone().unwrap_or_default();
+        return Err(Error::usage(format!("{} has several artifacts: {}", file.display(), names.join(", ")))
+            .hint(format!("choose one: `--artifact {example}`")));
+    }
+    projects.pop().ok_or_else(|| Error::new("Bug", "a project without any artifact"))
 }
 
 /// AWS, by the flags and then by the project's settings.
@@ -53,6 +84,13 @@ async fn connect(global: &Global, settings: Option<&Settings>) -> Result<Cloud> 
 
 fn artifact_of(settings: &Settings) -> Result<ArtifactUrl> {
     settings.artifact.clone().ok_or_else(|| missing(settings, "artifact", "artifact = \"s3://BUCKET/KEY\""))
+}
+
+fn functions_of(settings: &Settings) -> Result<Functions> {
+    settings
+        .functions
+        .clone()
+        .ok_or_else(|| missing(settings, "functions", "functions = [\"NAME\"], or functions = { stack = \"NAME\" }"))
 }
 
 fn missing(settings: &Settings, key: &str, line: &str) -> Error {

@@ -8,4 +8,5 @@ mod failures;
 mod interrupts;
 mod local;
 mod patch;
+mod several;
 mod world;

@@ -208,6 +208,30 @@ impl Ui {
         Progress::start(self, what)
     }
 
+    /// Asks a question that is answered with yes or no on the terminal. Nothing but `y` and `yes` is a yes.
+    ///
+    /// # Errors
+    ///
+    /// Standard input is no terminal: nobody can answer.
+    pub(crate) async fn confirm(&self, question: &str) -> Result<bool> {
+        if !io::stdin().is_terminal() {
+            return Err(Error::usage("there is nobody to ask: standard input is no terminal")
+                .hint("leave `--confirm` away, or look first with `--dry-run`"));
+        }
+        self.above_progress(|| {
+            drop(write!(anstream::stderr(), "{:VERB_WIDTH$} {} [y/N] ", "", question.bold()));
+            drop(anstream::stderr().flush());
+        });
+        // A thread that waits for a line can't be called off; the process ends without it.
+        let answer = tokio::task::spawn_blocking(|| {
+            let mut line = String::new();
+            io::stdin().read_line(&mut line).map(|_| line)
+        });
+        let answer = answer.await.map_err(|error| Error::new("Bug", "nobody could be asked").because(&error))?;
+        let answer = answer.map_err(|error| Error::new("File", "could not read the answer").because(&error))?;
+        Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    }
+
     /// The width of stdout in columns, 80 when it is no terminal, never under 40.
     pub(crate) fn width(&self) -> usize {
         let size =

@@ -36,6 +36,13 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// Says something else from now on.
+    pub(crate) fn say(&self, what: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(what.to_owned());
+        }
+    }
+
     /// One more step is done.
     pub(crate) fn advance(&self) {
         if let Some(bar) = &self.bar {

@@ -148,7 +148,9 @@ impl Stacks<'_> {
         match executed {
             Ok(_) => Ok(token),
             Err(error)
-                if error.as_service_error().is_some_and(ExecuteChangeSetError::is_invalid_change_set_status_exception) =>
+                if error
+                    .as_service_error()
+                    .is_some_and(ExecuteChangeSetError::is_invalid_change_set_status_exception) =>
             {
                 Err(overtaken(stack).because(&error))
             }

@@ -1,6 +1,6 @@
 //! What the Lambda's executable weighs: in the zip, at its start, and in memory while it edits the largest artifacts.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
@@ -10,38 +10,23 @@ use local_cloud::{Action, Fault};
 use quickdeploy_tests::archives::noise;
 use quickdeploy_tests::binaries::bootstrap;
 use quickdeploy_tests::cloud::{BUCKET, Cloud};
+use release::Executable;
 use serde_json::json;
 
 const MIB: u64 = 1 << 20;
 
 #[test]
 fn zipped_it_has_no_more_than_4_mb() {
-    let mut deflater = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
-    deflater.write_all(&std::fs::read(bootstrap()).unwrap()).unwrap();
-    let zipped = deflater.finish().unwrap().len();
+    let zipped = release::zipped(&std::fs::read(bootstrap()).unwrap()).unwrap().len();
     println!("bootstrap: {zipped} bytes zipped");
     assert!(zipped <= 4_000_000, "{zipped} bytes");
 }
 
 #[test]
-fn it_needs_no_newer_glibc_than_lambda_has() {
-    let binary = std::fs::read(bootstrap()).unwrap();
-    let newest = newest_glibc(&binary).expect("it is linked to glibc");
-    println!("bootstrap: needs glibc 2.{newest}");
-    assert!(newest <= 34, "it needs glibc 2.{newest}, provided.al2023 has 2.34");
-}
-
-/// The largest N of the `GLIBC_2.N` in the binary's version needs.
-fn newest_glibc(binary: &[u8]) -> Option<u32> {
-    let versions =
-        binary.windows(8).enumerate().filter(|(_, bytes)| bytes == b"GLIBC_2.").map(|(at, _)| &binary[at + 8..]);
-    versions
-        .filter_map(|rest| {
-            let digits: String =
-                rest.iter().take_while(|byte| byte.is_ascii_digit()).map(|&byte| char::from(byte)).collect();
-            digits.parse().ok()
-        })
-        .max()
+fn lambda_has_what_it_needs() {
+    let executable = Executable::read(&std::fs::read(bootstrap()).unwrap()).unwrap();
+    println!("bootstrap: {executable:?}");
+    executable.check(None).unwrap();
 }
 
 #[test]

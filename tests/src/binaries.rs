@@ -10,10 +10,14 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in the workspace").to_owned()
 }
 
-/// `bootstrap`, as Lambda gets it: small, optimised for size.
+/// `bootstrap`, as Lambda gets it: small, optimised for size. The variable `QUICKDEPLOY_TEST_BOOTSTRAP` names one that
+/// is there already, such as the release's own.
 pub fn bootstrap() -> &'static PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| built("zipedit-lambda", "bootstrap", "lambda"))
+    BUILT.get_or_init(|| match std::env::var_os("QUICKDEPLOY_TEST_BOOTSTRAP") {
+        Some(file) => root().join(file),
+        None => built("zipedit-lambda", "bootstrap", "lambda"),
+    })
 }
 
 /// The CLI.

@@ -136,7 +136,7 @@ async fn of_json(services: &Services, target: &Target, body: &Bytes, caller: Cal
     let request_id = caller.request_id.clone();
     let answer = match json::Call::new(&target.operation, body, caller) {
         Ok(call) if target.service == Service::CodeBuild => services.codebuild.handle(&call).await,
-        Ok(call) => services.logs.handle(&call).await,
+        Ok(call) => services.logs.handle(&call),
         Err(exception) => Err(exception),
     };
     let mut response = json::response(&answer).map(full);

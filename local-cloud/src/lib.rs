@@ -172,7 +172,9 @@ impl Builder {
             Some(path) => s3::Store::open(path.clone()).await?,
             None => s3::Store::in_memory(),
         };
-        let lambda = lambda::Lambda::new(self.lambda, Arc::clone(&store) as Arc<dyn lambda::Objects>);
+        let logs: Arc<logs::Logs> = Arc::default();
+        let objects = Arc::clone(&store) as Arc<dyn lambda::Objects>;
+        let lambda = lambda::Lambda::new(self.lambda, objects, Arc::clone(&logs));
         if let Some(path) = &self.data_dir {
             let kept = lambda.keep_in(path.join("lambda")).await;
             kept.map_err(|(path, message)| Error::DataDir { path, message })?;
@@ -192,7 +194,7 @@ impl Builder {
             cloudformation: Arc::default(),
             iam: Arc::default(),
             codebuild: Arc::default(),
-            logs: Arc::default(),
+            logs,
             log: Arc::clone(&log),
             faults: Arc::clone(&faults),
         };

@@ -6,6 +6,8 @@
 mod deployment;
 #[path = "lambda_it/errors.rs"]
 mod errors;
+#[path = "lambda_it/function_logs.rs"]
+mod function_logs;
 #[path = "lambda_it/invocation.rs"]
 mod invocation;
 #[path = "lambda_it/languages.rs"]

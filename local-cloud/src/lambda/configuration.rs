@@ -164,6 +164,11 @@ impl Configuration {
         Ok(())
     }
 
+    /// The log group that was set, if one was.
+    pub(super) fn log_group(&self) -> Option<&str> {
+        self.recorded.get("LoggingConfig")?.get("LogGroup")?.as_str()
+    }
+
     /// Sets `Architectures`, which only changes with the code.
     pub(super) fn set_architectures(&mut self, architectures: Option<Vec<String>>) -> Result<()> {
         let Some(architectures) = architectures else { return Ok(()) };
@@ -198,7 +203,7 @@ impl Configuration {
         let apply_on = self.recorded.get("SnapStart").and_then(|s| s.get("ApplyOn")).cloned();
         shown["SnapStart"] =
             json!({ "ApplyOn": apply_on.unwrap_or_else(|| "None".into()), "OptimizationStatus": "Off" });
-        let mut logging = json!({ "LogFormat": "Text", "LogGroup": format!("/aws/lambda/{name}") });
+        let mut logging = json!({ "LogFormat": "Text", "LogGroup": default_log_group(name) });
         if let Some(given) = self.recorded.get("LoggingConfig") {
             merge(&mut logging, given);
         }
@@ -236,6 +241,11 @@ impl Configuration {
         }
         shown
     }
+}
+
+/// Where a function logs unless its configuration says otherwise.
+pub(super) fn default_log_group(function: &str) -> String {
+    format!("/aws/lambda/{function}")
 }
 
 /// Copies the members of one object over those of another.

@@ -13,7 +13,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::code::Code;
-use super::configuration::{Configuration, PackageType};
+use super::configuration::{self, Configuration, PackageType};
 use super::deployment::Artifact;
 use super::registry::Fate;
 use super::version::Failure;
@@ -42,10 +42,15 @@ impl LambdaControl {
         self.fate(function, |fate| fate.delay = Some(delay));
     }
 
-    /// The last events of a function's log, oldest first. Empty when the function never ran.
+    /// The lines of a function's log group, oldest first. Empty when the function never ran. They outlive the function.
     #[must_use]
     pub fn logs(&self, function: &str) -> Vec<LogEvent> {
-        self.lambda.logs.of(function)
+        let configured = {
+            let registry = self.lambda.registry();
+            registry.functions.get(function).map(|found| found.latest.shown().log_group())
+        };
+        let group = configured.unwrap_or_else(|| configuration::default_log_group(function));
+        self.lambda.logs.lines(&group).into_iter().map(|(time, message)| LogEvent { time, message }).collect()
     }
 
     fn fate(&self, function: &str, change: impl FnOnce(&mut Fate)) {

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::SystemTime;
 
+use super::clock;
 use super::code::{Code, Origin};
-use super::configuration::Configuration;
+use super::configuration::{Configuration, default_log_group};
 use super::integrity::Damage;
 
 /// What a deployment runs.
@@ -109,6 +111,19 @@ impl Deployment {
             configuration.description = description;
         }
         Self::new(&self.function, version, &self.region, configuration, self.artifact.clone())
+    }
+
+    /// The log group that its processes write into.
+    pub(super) fn log_group(&self) -> String {
+        self.configuration.log_group().map_or_else(|| default_log_group(&self.function), str::to_owned)
+    }
+
+    /// The name of a new log stream: each execution environment has one. In a group of its own choice, which functions may
+    /// share, a function's name is in it.
+    pub(super) fn new_log_stream(&self) -> String {
+        let date = clock::date_path(SystemTime::now());
+        let function = if self.configuration.log_group().is_some() { &*self.function } else { "" };
+        format!("{date}/{function}[{}]{}", self.version, uuid::Uuid::new_v4().simple())
     }
 
     pub(super) fn retire(&self) {

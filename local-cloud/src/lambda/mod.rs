@@ -43,12 +43,13 @@ use deployment::Artifact;
 use errors::{ApiError, ErrorKind};
 use function::Function;
 use invoke::Pool;
-use logs::Logs;
 use persistence::Archive;
 use registry::Registry;
 use request::Request;
 use router::{NoRoute, Operation};
 use throttle::TokenBucket;
+
+use crate::logs::Logs;
 
 pub use control::LambdaControl;
 pub use logs::LogEvent;
@@ -121,9 +122,8 @@ pub(crate) struct Lambda {
 }
 
 impl Lambda {
-    /// A Lambda without functions that deploys code from `objects`.
-    pub(crate) fn new(settings: LambdaSettings, objects: Arc<dyn Objects>) -> Arc<Self> {
-        let logs: Arc<Logs> = Arc::default();
+    /// A Lambda without functions that deploys code from `objects`, and whose functions write into `logs`.
+    pub(crate) fn new(settings: LambdaSettings, objects: Arc<dyn Objects>, logs: Arc<Logs>) -> Arc<Self> {
         Arc::new(Self {
             objects,
             registry: Mutex::default(),

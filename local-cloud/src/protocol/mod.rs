@@ -4,9 +4,9 @@ pub(crate) mod json;
 pub(crate) mod query;
 pub(crate) mod xml;
 
-/// The longest request body that these services read, in bytes. A template is at most 51,200 characters, three times as
-/// long in a form.
-pub(crate) const MAX_REQUEST_BYTES: usize = 1 << 20;
+/// The longest request body that these services read, in bytes. The longest that AWS takes is a batch of `PutLogEvents`: 1
+/// MiB of text, in JSON up to six times as long.
+pub(crate) const MAX_REQUEST_BYTES: usize = 8 << 20;
 
 /// What every operation may want to know of its request besides its input.
 #[derive(Clone, Debug)]

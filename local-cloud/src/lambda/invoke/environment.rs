@@ -6,11 +6,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::time::SystemTime;
 
 use super::runtimes::Launch;
-use crate::lambda::clock;
 use crate::lambda::deployment::Deployment;
+use crate::logs::StreamWriter;
 
 /// All variables of a new process of a deployment.
 pub(super) fn variables(
@@ -18,11 +17,10 @@ pub(super) fn variables(
     launch: &Launch,
     runtime_api: SocketAddr,
     endpoint: &str,
+    log: &StreamWriter,
 ) -> BTreeMap<String, OsString> {
     let configuration = &deployment.configuration;
     let runtime = configuration.runtime.as_deref().unwrap_or_default();
-    let stream_id = uuid::Uuid::new_v4().simple();
-    let stream = format!("{}/[{}]{stream_id}", clock::date_path(SystemTime::now()), deployment.version);
     let node_path = launch.task_root.join("node_modules");
     let own: [(&str, OsString); 23] = [
         ("AWS_ACCESS_KEY_ID", "test".into()),
@@ -38,8 +36,8 @@ pub(super) fn variables(
         ("AWS_LAMBDA_FUNCTION_VERSION", deployment.version.as_str().into()),
         ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".into()),
         ("AWS_LAMBDA_LOG_FORMAT", "Text".into()),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", deployment.function).into()),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", stream.into()),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", log.group().into()),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", log.stream().into()),
         ("AWS_LAMBDA_RUNTIME_API", runtime_api.to_string().into()),
         ("LAMBDA_TASK_ROOT", launch.task_root.as_os_str().into()),
         ("LAMBDA_RUNTIME_DIR", launch.runtime_dir.as_os_str().into()),

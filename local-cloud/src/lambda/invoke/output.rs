@@ -1,4 +1,5 @@
-//! Collects what a function process writes to its standard output and error.
+//! Collects what a function process writes to its standard output and error, and passes each line on to its log stream as
+//! it comes.
 //!
 //! A process writes its lines, then posts its response: when the response is here, the lines are in the pipes. So
 //! [`Output::take`] reads both pipes until they are empty before it answers, and a line is never left for the next
@@ -11,10 +12,14 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{ChildStderr, ChildStdout};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::logs::StreamWriter;
+
 /// What is kept of one invocation's output, in bytes: the end of it.
 const KEPT: usize = 256 * 1024;
 /// How long to wait for a reader that keeps reading.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// A line that is longer than this is cut in pieces, in bytes: nobody may write until the memory is full.
+const LONGEST_LINE: usize = 1 << 20;
 
 /// The two pipes of a process, read by a task.
 #[derive(Debug)]
@@ -25,10 +30,10 @@ pub(super) struct Output {
 
 impl Output {
     /// Starts reading.
-    pub(super) fn collect(stdout: Option<ChildStdout>, stderr: Option<ChildStderr>) -> Self {
+    pub(super) fn collect(stdout: Option<ChildStdout>, stderr: Option<ChildStderr>, log: StreamWriter) -> Self {
         let written = Arc::default();
         let (flushes, requests) = mpsc::channel(1);
-        tokio::spawn(read(stdout, stderr, Arc::clone(&written), requests));
+        tokio::spawn(read(stdout, stderr, Arc::clone(&written), log, requests));
         Self { written, flushes }
     }
 
@@ -55,8 +60,10 @@ impl<R: AsyncRead + Unpin> Pipe<R> {
         let mut buffer = Vec::with_capacity(8 * 1024);
         let end = !matches!(source.read_buf(&mut buffer).await, Ok(1..));
         self.partial.append(&mut buffer);
-        let whole = if end {
-            self.source = None;
+        let whole = if end || self.partial.len() > LONGEST_LINE {
+            if end {
+                self.source = None;
+            }
             self.partial.len()
         } else {
             self.partial.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1)
@@ -69,11 +76,13 @@ async fn read(
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
     written: Arc<Mutex<Vec<u8>>>,
+    log: StreamWriter,
     mut flushes: mpsc::Receiver<oneshot::Sender<()>>,
 ) {
     let mut out = Pipe { source: stdout, partial: Vec::new() };
     let mut err = Pipe { source: stderr, partial: Vec::new() };
     let keep = |mut text: Vec<u8>| {
+        log.write_lines(&text);
         let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
         written.append(&mut text);
         if written.len() > KEPT {

@@ -20,7 +20,7 @@ use super::watchdog::Watchdog;
 use crate::lambda::LambdaSettings;
 use crate::lambda::deployment::Deployment;
 use crate::lambda::errors::{ApiError, ErrorKind, Result};
-use crate::lambda::logs::Logs;
+use crate::logs::{Logs, StreamWriter};
 
 /// How long to wait for processes at the end, before they are left to the watchdog.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -56,6 +56,13 @@ pub(super) struct Completed {
     pub(super) log: Vec<u8>,
 }
 
+/// What an invocation's log holds before its end.
+struct Written {
+    before: Vec<u8>,
+    start: String,
+    during: Vec<u8>,
+}
+
 /// A process that is ready, and how it came to be.
 struct Ready {
     worker: Worker,
@@ -66,7 +73,7 @@ struct Ready {
 /// What starting a process came to, other than a ready one.
 enum NotReady {
     /// The function is to blame: this is its outcome.
-    Failed { failure: Failure, output: Vec<u8>, took: Duration },
+    Failed { failure: Failure, output: Vec<u8>, log: StreamWriter, took: Duration },
     /// The request is refused.
     Refused(ApiError),
 }
@@ -114,19 +121,22 @@ impl Pool {
     async fn handle(self: &Arc<Self>, deployment: &Arc<Deployment>, event: Event) -> Result<Completed> {
         let request_id = event.request_id.clone();
         let timeout = Duration::from_secs(deployment.configuration.timeout.into());
+        let start = transcript::start(&request_id, &deployment.version);
         loop {
             let mut ready = match self.ready(deployment, &request_id, timeout).await {
                 Ok(ready) => ready,
                 Err(NotReady::Refused(refusal)) => return Err(refusal),
-                Err(NotReady::Failed { failure, output, took }) => {
-                    let outcome = Outcome::Failure(failure);
+                Err(NotReady::Failed { failure, output, log, took }) => {
                     let usage = self.usage(deployment, took, None, 0);
-                    return Ok(self.complete(deployment, &request_id, &[], &output, outcome, &usage));
+                    log.write(&start);
+                    let written = Written { before: output, start, during: Vec::new() };
+                    return Ok(complete(&log, &request_id, &written, Outcome::Failure(failure), &usage));
                 }
             };
+            let log = ready.worker.log.clone();
             let before = ready.worker.take_output().await;
             let began = Instant::now();
-            let run = ready.worker.run(event.clone(), timeout).await;
+            let run = ready.worker.run(event.clone(), start.clone(), timeout).await;
             let duration = began.elapsed().min(timeout);
             let memory = ready.worker.peak_memory();
             let during = ready.worker.take_output().await;
@@ -145,26 +155,12 @@ impl Pool {
                     Outcome::Failure(failure)
                 }
             };
-            return Ok(self.complete(deployment, &request_id, &before, &during, outcome, &usage));
+            return Ok(complete(&log, &request_id, &Written { before, start, during }, outcome, &usage));
         }
     }
 
     fn usage(&self, deployment: &Deployment, duration: Duration, init: Option<Duration>, max_memory: u64) -> Usage {
         Usage { duration, init, memory_size: deployment.configuration.memory_size, max_memory }
-    }
-
-    fn complete(
-        &self,
-        deployment: &Deployment,
-        request_id: &str,
-        before: &[u8],
-        during: &[u8],
-        outcome: Outcome,
-        usage: &Usage,
-    ) -> Completed {
-        let log = transcript::write(request_id, &deployment.version, before, during, &outcome, usage);
-        self.logs.append(&deployment.function, &log);
-        Completed { outcome, log }
     }
 
     /// A warm process of the deployment, or a new one.
@@ -178,12 +174,13 @@ impl Pool {
             return Ok(Ready { worker, init: None });
         }
         let began = Instant::now();
-        let mut worker = self.start(deployment, request_id).await?;
+        let log = self.logs.writer(&deployment.log_group(), &deployment.new_log_stream());
+        let mut worker = self.start(deployment, request_id, &log).await?;
         let mut init = worker.initialise(began + self.init_timeout).await;
         if matches!(init, Init::TimedOut) {
             // As in AWS: a second try, now within the time of the invocation.
             worker.end().await;
-            worker = self.start(deployment, request_id).await?;
+            worker = self.start(deployment, request_id, &log).await?;
             init = worker.initialise(Instant::now() + timeout).await;
         }
         let failure = match init {
@@ -194,13 +191,19 @@ impl Pool {
         };
         let output = worker.take_output().await;
         worker.end().await;
-        Err(NotReady::Failed { failure, output, took: began.elapsed() })
+        Err(NotReady::Failed { failure, output, log, took: began.elapsed() })
     }
 
-    async fn start(&self, deployment: &Arc<Deployment>, request_id: &str) -> Result<Worker, NotReady> {
+    async fn start(
+        &self,
+        deployment: &Arc<Deployment>,
+        request_id: &str,
+        log: &StreamWriter,
+    ) -> Result<Worker, NotReady> {
         let failed = |message: &str| NotReady::Failed {
             failure: Failure::entrypoint(request_id, message),
             output: Vec::new(),
+            log: log.clone(),
             took: Duration::ZERO,
         };
         let launch = self.runtimes.launch(deployment).await.map_err(NotReady::Refused)?;
@@ -208,7 +211,7 @@ impl Pool {
         if launch.unpacked.is_some() && !program.exists() {
             return Err(failed("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"));
         }
-        Worker::start(Arc::clone(deployment), launch, self.endpoint(), Arc::clone(&self.watchdog))
+        Worker::start(Arc::clone(deployment), launch, self.endpoint(), Arc::clone(&self.watchdog), log.clone())
             .await
             .map_err(|e| failed(&format!("fork/exec {}: {}", shown_program(&program), error_text(&e))))
     }
@@ -278,6 +281,16 @@ impl Pool {
         self.end_where(|_| true).await;
         self.watchdog.close().await;
     }
+}
+
+/// Writes the end of an invocation's log.
+fn complete(log: &StreamWriter, request_id: &str, written: &Written, outcome: Outcome, usage: &Usage) -> Completed {
+    let end = transcript::end(request_id, &outcome, usage);
+    for event in &end {
+        log.write(event);
+    }
+    let log = transcript::whole(&written.before, &written.start, &written.during, &end);
+    Completed { outcome, log }
 }
 
 async fn end_all(workers: Vec<Worker>) {

@@ -18,6 +18,7 @@ use super::runtimes::Launch;
 use super::watchdog::Watchdog;
 use crate::lambda::deployment::Deployment;
 use crate::lambda::unpack::Unpacked;
+use crate::logs::StreamWriter;
 
 /// How long to look for a response after its process has ended, when something else holds its connection open.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -30,6 +31,8 @@ pub(super) struct Worker {
     group: u32,
     api: RuntimeApi,
     output: Output,
+    /// The stream of this process in CloudWatch Logs.
+    pub(super) log: StreamWriter,
     watchdog: Arc<Watchdog>,
     /// MB.
     peak_memory: u64,
@@ -68,9 +71,10 @@ impl Worker {
         launch: Launch,
         endpoint: &str,
         watchdog: Arc<Watchdog>,
+        log: StreamWriter,
     ) -> io::Result<Self> {
-        let api = RuntimeApi::listen().await?;
-        let variables = environment::variables(&deployment, &launch, api.address, endpoint);
+        let api = RuntimeApi::listen(log.clone()).await?;
+        let variables = environment::variables(&deployment, &launch, api.address, endpoint, &log);
         let mut command = Command::new(&launch.program);
         command
             .args(&launch.arguments)
@@ -84,9 +88,9 @@ impl Worker {
             .kill_on_drop(true);
         let mut child = spawn(&mut command).await?;
         let group = child.id().ok_or_else(|| io::Error::other("the process has no id"))?;
-        let output = Output::collect(child.stdout.take(), child.stderr.take());
+        let output = Output::collect(child.stdout.take(), child.stderr.take(), log.clone());
         watchdog.watch(group).await;
-        Ok(Self { deployment, child, group, api, output, watchdog, peak_memory: 0, _unpacked: launch.unpacked })
+        Ok(Self { deployment, child, group, api, output, log, watchdog, peak_memory: 0, _unpacked: launch.unpacked })
     }
 
     /// Waits for the first poll.
@@ -113,11 +117,11 @@ impl Worker {
         }
     }
 
-    /// Has the process handle an event.
-    pub(super) async fn run(&mut self, event: Event, limit: Duration) -> Run {
+    /// Has the process handle an event. `start_line` is logged when the process takes it.
+    pub(super) async fn run(&mut self, event: Event, start_line: String, limit: Duration) -> Run {
         let request_id = event.request_id.clone();
         let deadline = Instant::now() + limit;
-        self.api.offer(Invocation { event, deadline: SystemTime::now() + limit }).await;
+        self.api.offer(Invocation { event, deadline: SystemTime::now() + limit, start_line }).await;
         let mut taken = false;
         loop {
             let step = timeout_at(deadline, async {

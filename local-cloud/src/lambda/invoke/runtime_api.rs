@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use super::Event;
 use super::outcome::{Failure, Outcome};
 use crate::lambda::clock;
+use crate::logs::StreamWriter;
 
 /// The longest response that a runtime may post, in bytes: 6 MB and 100 bytes, as AWS has it.
 const MAX_RESPONSE: usize = 6_291_556;
@@ -33,6 +34,8 @@ const MAX_RESPONSE: usize = 6_291_556;
 pub(super) struct Invocation {
     pub(super) event: Event,
     pub(super) deadline: SystemTime,
+    /// What is logged when the process takes it.
+    pub(super) start_line: String,
 }
 
 /// What a process did.
@@ -60,14 +63,14 @@ pub(super) struct RuntimeApi {
 }
 
 impl RuntimeApi {
-    /// Binds a port and begins to listen.
-    pub(super) async fn listen() -> std::io::Result<Self> {
+    /// Binds a port and begins to listen. `log` is the process's log stream.
+    pub(super) async fn listen(log: StreamWriter) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let (invocations, waiting) = mpsc::channel(1);
         let (sender, signs) = mpsc::unbounded_channel();
-        let session =
-            Arc::new(Session { waiting: tokio::sync::Mutex::new(waiting), current: Mutex::default(), signs: sender });
+        let waiting = tokio::sync::Mutex::new(waiting);
+        let session = Arc::new(Session { waiting, current: Mutex::default(), signs: sender, log });
         let mut server = JoinSet::new();
         let (count, connections) = watch::channel(0);
         server.spawn(accept(listener, session, Arc::new(count)));
@@ -103,6 +106,7 @@ struct Session {
     /// The request id of the invocation that the process has.
     current: Mutex<Option<String>>,
     signs: mpsc::UnboundedSender<Sign>,
+    log: StreamWriter,
 }
 
 /// A connection that is open. Dropping it ends the count.
@@ -177,6 +181,8 @@ impl Session {
         let event = invocation.event;
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(event.request_id.clone());
         let _ = self.signs.send(Sign::Taken);
+        // Before the process has the event and can write about it.
+        self.log.write(&invocation.start_line);
         let mut response = Response::new(Full::new(event.payload));
         let deadline = clock::epoch_millis(invocation.deadline).to_string();
         let headers = response.headers_mut();

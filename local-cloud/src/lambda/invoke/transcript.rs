@@ -1,4 +1,7 @@
 //! The log of one invocation: what the function wrote, between the lines that Lambda writes.
+//!
+//! It is made twice. The log stream gets each piece when it is there: `START` as the event is handed over, the function's
+//! lines as they come, the rest at the end. The whole of it is for the tail that `Invoke` returns.
 
 use std::time::Duration;
 
@@ -19,26 +22,34 @@ pub(super) struct Usage {
     pub(super) max_memory: u64,
 }
 
+/// The line before anything that the function writes about an event.
+pub(super) fn start(request_id: &str, version: &str) -> String {
+    format!("START RequestId: {request_id} Version: {version}\n")
+}
+
+/// What comes after everything that the function wrote, one event each. What Lambda itself found out is one, too.
+pub(super) fn end(request_id: &str, outcome: &Outcome, usage: &Usage) -> Vec<String> {
+    let found = match outcome {
+        Outcome::Failure(failure) => failure.log_line.as_deref(),
+        Outcome::Success(_) => None,
+    };
+    let mut events: Vec<String> = Vec::new();
+    if let Some(found) = found {
+        let newline = if found.ends_with('\n') { "" } else { "\n" };
+        events.push(format!("{found}{newline}"));
+    }
+    events.push(format!("END RequestId: {request_id}\n"));
+    events.push(report(request_id, outcome, usage));
+    events
+}
+
 /// The whole log of an invocation. What was written during a cold start comes before `START`.
-pub(super) fn write(
-    request_id: &str,
-    version: &str,
-    before: &[u8],
-    during: &[u8],
-    outcome: &Outcome,
-    usage: &Usage,
-) -> Vec<u8> {
+pub(super) fn whole(before: &[u8], start: &str, during: &[u8], end: &[String]) -> Vec<u8> {
     let mut log = Vec::with_capacity(before.len() + during.len() + 512);
     append_lines(&mut log, before);
-    log.extend(format!("START RequestId: {request_id} Version: {version}\n").bytes());
+    log.extend(start.bytes());
     append_lines(&mut log, during);
-    if let Outcome::Failure(failure) = outcome
-        && let Some(line) = &failure.log_line
-    {
-        append_lines(&mut log, line.as_bytes());
-    }
-    log.extend(format!("END RequestId: {request_id}\n").bytes());
-    log.extend(report(request_id, outcome, usage).bytes());
+    log.extend(end.iter().flat_map(|event| event.bytes()));
     log
 }
 
@@ -98,7 +109,7 @@ mod tests {
             max_memory: 35,
         };
         let outcome = Outcome::Success(Bytes::new());
-        let log = write("id", "$LATEST", b"loading", b"hello\n", &outcome, &usage);
+        let log = whole(b"loading", &start("id", "$LATEST"), b"hello\n", &end("id", &outcome, &usage));
         assert_eq!(
             String::from_utf8(log).unwrap(),
             "loading\nSTART RequestId: id Version: $LATEST\nhello\nEND RequestId: id\n\

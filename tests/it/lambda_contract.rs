@@ -182,3 +182,23 @@ async fn logs_are_json_and_never_show_contents() {
     assert!(json.iter().all(|line| line["level"].is_string() && line["requestId"].is_string()));
     assert!(lines.iter().all(|line| !line.contains(secret)), "{lines:#?}");
 }
+
+#[tokio::test]
+async fn who_writes_is_told_by_the_event_and_is_metadata_of_that_version_alone() {
+    let cloud = cloud().await;
+    let mut by_ada = event(json!({"util.js": "1"}));
+    by_ada["metadata"] = json!({"quickdeploy-by": "ada@example.com"});
+    cloud.invoke("zipedit", &by_ada).await.unwrap();
+    let by = async || {
+        let head = cloud.s3.head_object().bucket(BUCKET).key("app/artifact.zip").send().await.unwrap();
+        head.metadata().and_then(|metadata| metadata.get("quickdeploy-by").cloned())
+    };
+    assert_eq!(by().await.as_deref(), Some("ada@example.com"));
+    // Warm: what is known of the artifact includes what is said of it.
+    let answer = cloud.invoke("zipedit", &event(json!({"util.js": "2"}))).await.unwrap();
+    assert_eq!((&answer["attempts"], by().await), (&json!(1), None));
+    let mut foreign = event(json!({"util.js": "3"}));
+    foreign["metadata"] = json!({"commit": "abc"});
+    let (kind, message) = cloud.invoke("zipedit", &foreign).await.unwrap_err();
+    assert!(kind == "InvalidEvent" && message.contains("`commit`"), "{kind}: {message}");
+}

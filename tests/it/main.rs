@@ -12,3 +12,4 @@ mod other_writers;
 mod readers;
 mod schemas;
 mod strategies;
+mod versions;

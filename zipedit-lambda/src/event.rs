@@ -9,7 +9,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
-use zipedit::{Changes, Content, EntryName};
+use zipedit::{Changes, Content, EntryName, Stamp};
 
 /// An edit of one artifact.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,10 @@ pub struct Event {
     /// Answer what would be done, and write nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// What the version that is written says of its writer: user metadata of the object, whose keys begin with
+    /// `quickdeploy-`. Such keys are not carried over from one version to the next; all others are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// What an entry shall hold.
@@ -187,6 +191,18 @@ impl Event {
     }
 }
 
+impl Event {
+    /// What the writer says of itself.
+    ///
+    /// # Errors
+    /// When a key is another's to set, or S3 would store another value.
+    pub fn stamp(&self) -> Result<Stamp, InvalidEvent> {
+        self.metadata.iter().try_fold(Stamp::new(), |stamp, (key, value)| {
+            stamp.with(key, value).map_err(|error| field(error.to_string()))
+        })
+    }
+}
+
 impl ChangedContent {
     fn decode(self, name: &EntryName) -> Result<Content, InvalidEvent> {
         let content = match (self.text, self.base64) {
@@ -260,6 +276,16 @@ mod tests {
         for source in ["", "bucket", "s3://", "s3://bucket", "s3://bucket/", "/key", "https://host/key"] {
             assert!(Source::parse(source).is_err(), "{source}");
         }
+    }
+
+    #[test]
+    fn metadata_is_taken_for_the_writers_own_keys_only() {
+        let event =
+            |key: &str| Event::parse(json!({"src": "s3://b/k", "changes": {}, "metadata": {key: "me"}})).unwrap();
+        let stamp = event("quickdeploy-by").stamp().unwrap();
+        assert_eq!(stamp.iter().collect::<Vec<_>>(), [("quickdeploy-by", "me")]);
+        let refused = event("commit").stamp().unwrap_err().to_string();
+        assert!(refused.contains("`commit`") && refused.contains("`quickdeploy-`"), "{refused}");
     }
 
     #[test]

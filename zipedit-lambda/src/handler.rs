@@ -96,6 +96,7 @@ impl Handler {
         let mut event = Event::parse(payload)?;
         let source = Source::parse(&event.src)?;
         let overlay = event.overlay.as_deref().map(Source::parse).transpose()?;
+        let stamp = event.stamp()?;
         let mut changes = event.changes()?;
         let left = context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
         let stop = Stop::after(left.saturating_sub(DEADLINE_MARGIN));
@@ -112,7 +113,8 @@ impl Handler {
         if event.dry_run {
             options = options.dry_run();
         }
-        let (report, known) = edit_from(&self.store(&source), self.recall(&source), &changes, &options).await?;
+        let store = self.store(&source).stamped(stamp);
+        let (report, known) = edit_from(&store, self.recall(&source), &changes, &options).await?;
         self.remember(source, known);
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(Answer { report, elapsed_ms })

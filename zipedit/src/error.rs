@@ -78,6 +78,13 @@ pub enum Error {
         attempts: u32,
     },
 
+    /// Another writer came first, and what it wrote was not to be hidden.
+    #[error("{location} was changed by another writer meanwhile; what that one made of it was left as it is")]
+    Overtaken {
+        /// `s3://bucket/key`, or a path.
+        location: String,
+    },
+
     /// The artifact is not the one that the caller named.
     #[error("{location} has ETag {found}, not {expected}: read it again and repeat the edit on what it is now")]
     PreconditionFailed {
@@ -153,7 +160,7 @@ impl Error {
             Error::NotAZip { .. } => "NotAZip",
             Error::UnsupportedZip { .. } => "UnsupportedZip",
             Error::TooLarge(_) => "TooLarge",
-            Error::Conflict { .. } => "Conflict",
+            Error::Conflict { .. } | Error::Overtaken { .. } => "Conflict",
             Error::PreconditionFailed { .. } => "PreconditionFailed",
             Error::Timeout { .. } => "Timeout",
             Error::Interrupted { .. } => "Interrupted",

@@ -41,6 +41,7 @@ pub mod plan;
 mod report;
 mod rewrite;
 mod splice;
+mod stamp;
 mod stop;
 pub mod store;
 
@@ -52,7 +53,8 @@ pub use error::{DEADLINE_MARGIN, Error, FormatError};
 pub use overlay::{MAX_OVERLAY, read_overlay};
 pub use plan::{MAX_UNZIPPED, Plan};
 pub use report::{Report, Strategy, Traffic};
+pub use stamp::{STAMP_PREFIX, Stamp, StampError};
 pub use stop::Stop;
 pub use store::file::FileStore;
-pub use store::s3::S3Store;
+pub use store::s3::{S3Object, S3Store, S3Version};
 pub use store::{Object, Store, StoreError};

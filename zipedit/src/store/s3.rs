@@ -6,13 +6,15 @@
 
 mod attributes;
 mod errors;
+mod object;
+mod version;
 
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Builder, StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
@@ -20,8 +22,11 @@ use futures::stream::BoxStream;
 
 use self::attributes::Attributes;
 use self::errors::store_error;
+pub use self::object::S3Object;
+pub use self::version::S3Version;
 use super::{Slot, Store, StoreError};
 use crate::parts::PartLimits;
+use crate::stamp::Stamp;
 
 /// Objects of at most so many bytes are read and written as a whole: below it that is quicker than four round trips.
 const SMALL: u64 = 8 << 20;
@@ -36,35 +41,11 @@ pub struct S3Store {
     bucket: String,
     key: String,
     location: String,
-}
-
-/// An object in S3, as it was read.
-#[derive(Debug, Clone)]
-pub struct S3Object {
-    size: u64,
-    etag: String,
-    version_id: Option<String>,
-    attributes: Attributes,
-    /// Requests that it took to read it.
-    requests: u64,
-}
-
-impl super::Object for S3Object {
-    fn size(&self) -> u64 {
-        self.size
-    }
-
-    fn etag(&self) -> &str {
-        &self.etag
-    }
-
-    fn version_id(&self) -> Option<&str> {
-        self.version_id.as_deref()
-    }
-
-    fn requests(&self) -> u64 {
-        self.requests
-    }
+    /// Reads this version instead of the current one.
+    version: Option<String>,
+    reads_tags: bool,
+    /// Goes into the metadata of what is written.
+    stamp: Stamp,
 }
 
 /// A configuration for edits. Retries ride out throttling and broken connections; the SDK's guard against stalled
@@ -87,7 +68,14 @@ impl S3Store {
     pub fn new(client: Client, bucket: impl Into<String>, key: impl Into<String>) -> Self {
         let (bucket, key) = (bucket.into(), key.into());
         let location = format!("s3://{bucket}/{key}");
-        Self { client, bucket, key, location }
+        Self { client, bucket, key, location, version: None, reads_tags: true, stamp: Stamp::new() }
+    }
+
+    /// Writes `stamp` into the metadata of every version that it writes.
+    #[must_use]
+    pub fn stamped(mut self, stamp: Stamp) -> Self {
+        self.stamp = stamp;
+        self
     }
 
     async fn body(&self, mut body: ByteStream, len: u64) -> Option<Bytes> {
@@ -99,13 +87,13 @@ impl S3Store {
     }
 
     async fn with_tags(&self, mut object: S3Object, tag_count: i32) -> Result<S3Object, StoreError> {
-        if tag_count > 0 {
+        if tag_count > 0 && self.reads_tags {
             let tagging = self
                 .client
                 .get_object_tagging()
                 .bucket(&self.bucket)
                 .key(&self.key)
-                .set_version_id(object.version_id.clone())
+                .set_version_id(self.version.clone().or_else(|| object.version_id.clone()))
                 .send()
                 .await
                 .map_err(|error| store_error("GetObjectTagging", "s3:GetObjectTagging", &error))?;
@@ -126,7 +114,7 @@ impl S3Store {
             StoreError::unusable("GetObject", "the answer has no ETag, so the edit could not be guarded")
         })?;
         let version_id = version_id.filter(|version| *version != "null").map(str::to_owned);
-        Ok(S3Object { size, etag: etag.to_owned(), version_id, attributes, requests: 1 })
+        Ok(S3Object { size, etag: etag.to_owned(), version_id, last_modified: None, attributes, requests: 1 })
     }
 
     fn successor(
@@ -138,8 +126,12 @@ impl S3Store {
         version_id: Option<&str>,
     ) -> Result<S3Object, StoreError> {
         let etag = etag.ok_or_else(|| StoreError::unusable(operation, "the answer has no ETag"))?;
-        self.object(size, Some(etag), version_id, base.attributes.clone())
+        self.object(size, Some(etag), version_id, base.attributes.stamped(&self.stamp))
     }
+}
+
+fn time(modified: Option<&DateTime>) -> Option<SystemTime> {
+    modified.and_then(|time| SystemTime::try_from(*time).ok())
 }
 
 /// The size in `bytes 0-99/1234`.
@@ -171,6 +163,7 @@ impl Store for S3Store {
                 .get_object()
                 .bucket(&self.bucket)
                 .key(&self.key)
+                .set_version_id(self.version.clone())
                 .range(format!("bytes=-{len}"))
                 .send()
                 .await
@@ -187,7 +180,8 @@ impl Store for S3Store {
                 ));
             }
             let attributes = Attributes::of_get(&answer)?;
-            let object = self.object(size, answer.e_tag(), answer.version_id(), attributes)?;
+            let mut object = self.object(size, answer.e_tag(), answer.version_id(), attributes)?;
+            object.last_modified = time(answer.last_modified());
             let tag_count = answer.tag_count().unwrap_or(0);
             // The tags are asked for as soon as it is known that there are some.
             let (tagged, tail) = futures::join!(self.with_tags(object, tag_count), self.body(answer.body, sent));
@@ -204,12 +198,14 @@ impl Store for S3Store {
             .head_object()
             .bucket(&self.bucket)
             .key(&self.key)
+            .set_version_id(self.version.clone())
             .send()
             .await
             .map_err(|error| store_error("HeadObject", "s3:GetObject", &error))?;
         let size = u64::try_from(answer.content_length().unwrap_or(0)).unwrap_or(0);
         let attributes = Attributes::of_head(&answer)?;
-        let object = self.object(size, answer.e_tag(), answer.version_id(), attributes)?;
+        let mut object = self.object(size, answer.e_tag(), answer.version_id(), attributes)?;
+        object.last_modified = time(answer.last_modified());
         self.with_tags(object, answer.tag_count().unwrap_or(0)).await
     }
 
@@ -272,8 +268,8 @@ impl Store for S3Store {
             .if_match(&base.etag)
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
             .body(body.into());
-        let answer = base
-            .attributes
+        let attributes = base.attributes.stamped(&self.stamp);
+        let answer = attributes
             .on_put(request)
             .send()
             .await
@@ -291,6 +287,7 @@ impl Store for S3Store {
             .checksum_type(ChecksumType::FullObject);
         let answer = base
             .attributes
+            .stamped(&self.stamp)
             .on_create(request)
             .send()
             .await
@@ -401,6 +398,7 @@ impl S3Store {
             .get_object()
             .bucket(&self.bucket)
             .key(&self.key)
+            .set_version_id(self.version.clone())
             .if_match(&object.etag)
             .range(format!("bytes={}-{}", range.start, range.end - 1))
             .send()

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
 
+use aws_sdk_s3::operation::copy_object::builders::CopyObjectFluentBuilder;
 use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
@@ -13,6 +14,7 @@ use aws_sdk_s3::types::{
 };
 
 use super::StoreError;
+use crate::stamp::Stamp;
 
 /// Headers, metadata, tags, storage class, encryption and locks of an object.
 ///
@@ -84,7 +86,7 @@ macro_rules! read_from {
     }};
 }
 
-/// PutObject and CreateMultipartUpload take the same headers in different types.
+/// PutObject, CreateMultipartUpload and CopyObject take the same headers in different types.
 macro_rules! write_to {
     ($attributes:expr, $request:expr) => {{
         let attributes = $attributes.clone();
@@ -126,6 +128,42 @@ impl Attributes {
 
     pub(super) fn on_create(&self, request: CreateMultipartUploadFluentBuilder) -> CreateMultipartUploadFluentBuilder {
         write_to!(self, request)
+    }
+
+    pub(super) fn on_copy(&self, request: CopyObjectFluentBuilder) -> CopyObjectFluentBuilder {
+        write_to!(self, request)
+    }
+
+    /// As they are passed on to a successor whose writer says this of itself.
+    pub(super) fn stamped(&self, stamp: &Stamp) -> Self {
+        Self { metadata: stamp.onto(self.metadata.as_ref()), ..self.clone() }
+    }
+
+    /// As they are passed on to a copy of this version that takes `current`'s place.
+    pub(super) fn restored(&self, current: Option<&Self>) -> Self {
+        let archived = matches!(self.storage_class, Some(StorageClass::Glacier | StorageClass::DeepArchive));
+        let storage_class = match current {
+            Some(current) => current.storage_class.clone(),
+            None => self.storage_class.clone().filter(|_| !archived),
+        };
+        Self { storage_class, ..self.clone() }
+    }
+
+    pub(super) fn storage_class(&self) -> &str {
+        self.storage_class.as_ref().map_or("STANDARD", StorageClass::as_str)
+    }
+
+    pub(super) fn encryption(&self) -> Option<(&str, Option<&str>)> {
+        self.server_side_encryption.as_ref().map(|algorithm| (algorithm.as_str(), self.kms_key_id.as_deref()))
+    }
+
+    pub(super) fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// Whether both have the same user metadata: with a stamp in it, that they are of the same write.
+    pub(super) fn has_metadata_of(&self, other: &Self) -> bool {
+        self.metadata == other.metadata
     }
 
     pub(super) fn set_tags(&mut self, tags: &[Tag]) {

@@ -39,7 +39,21 @@ where
         }
         ("InvalidRange", _) | (_, 416) => StoreError::Empty,
         ("NotImplemented", _) | (_, 501) => StoreError::NotImplemented { operation },
-        ("NoSuchKey" | "NoSuchVersion" | "NotFound", _) | ("", 404) => {
+        ("NoSuchVersion", _) => StoreError::NotFound {
+            reason: "there is no such version: it was deleted, or a lifecycle rule let it expire".into(),
+        },
+        ("MethodNotAllowed", _) | (_, 405) => StoreError::NotFound {
+            reason: "this version is a delete marker: it says that the object was deleted, and has no content".into(),
+        },
+        ("InvalidArgument", _) if message.to_lowercase().contains("version id") => {
+            StoreError::NotFound { reason: "that is no id of a version".into() }
+        }
+        ("InvalidObjectState", _) => StoreError::Unsupported {
+            reason: "it is archived (S3 Glacier) and cannot be read: bring it back with `aws s3api restore-object`, \
+                     which takes minutes to hours"
+                .into(),
+        },
+        ("NoSuchKey" | "NotFound", _) | ("", 404) => {
             StoreError::NotFound { reason: "there is no such object: check the key, or upload a first artifact".into() }
         }
         ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired", _) => {

@@ -99,6 +99,8 @@ pub(crate) enum Verb {
     Deploy(Deploy),
     /// Show how the project differs from the artifact: what `deploy` would patch
     Diff(Diff),
+    /// Find the artifact, its functions and how the files here lie in it; write quickdeploy.toml
+    Init(Init),
     /// Edit one artifact, in S3 or in a local file, with no configuration
     Patch(Patch),
     /// See all of it happen on this machine: no AWS account, nothing to set up
@@ -158,6 +160,45 @@ pub(crate) struct Diff {
     /// Also show what `deploy --delete` would delete
     #[arg(long)]
     pub(crate) delete: bool,
+}
+
+/// `quickdeploy init`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(after_help = "\
+Without FUNCTION and --stack, it looks at what is here: SAM's or CloudFormation's template.yaml and samconfig.toml,
+serverless.yml, cdk.out. `--env NAME` chooses SAM's config environment or the Serverless Framework's stage.
+
+Examples:
+  quickdeploy init my-function
+  quickdeploy init --stack my-stack --dry-run
+  quickdeploy init my-function --artifact s3://my-bucket/my-function.zip --adopt")]
+pub(crate) struct Init {
+    /// The Lambda function to begin with: its name or ARN
+    pub(crate) function: Option<String>,
+
+    /// Begin with all functions of this CloudFormation stack
+    #[arg(long, value_name = "STACK", conflicts_with = "function")]
+    pub(crate) stack: Option<String>,
+
+    /// The zip in S3 that the functions are deployed from [else: it is looked for]
+    #[arg(long, value_name = "s3://BUCKET/KEY")]
+    pub(crate) artifact: Option<String>,
+
+    /// Put the package that the functions run now to `--artifact`, if nothing is there
+    #[arg(long, requires = "artifact")]
+    pub(crate) adopt: bool,
+
+    /// Write over a quickdeploy.toml that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    /// Print the file, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Of several possibilities take the first one, and don't ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 /// `quickdeploy patch`.

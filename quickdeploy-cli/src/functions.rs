@@ -15,7 +15,7 @@ use crate::project::Functions;
 use crate::retry::retried;
 
 /// CloudFormation puts this tag on what it creates.
-const STACK_TAG: &str = "aws:cloudformation:stack-name";
+pub(crate) const STACK_TAG: &str = "aws:cloudformation:stack-name";
 /// So many `GetFunction` calls are under way at once; the quota spaces them.
 const READS_AT_ONCE: usize = 40;
 
@@ -207,7 +207,7 @@ async fn read_all(cloud: &Cloud, names: impl IntoIterator<Item = String>) -> Res
 }
 
 /// Every function of the region, as ListFunctions shows it: without tags, storage mode and KMS key.
-async fn list(cloud: &Cloud) -> Result<Vec<FunctionConfiguration>> {
+pub(crate) async fn list(cloud: &Cloud) -> Result<Vec<FunctionConfiguration>> {
     let mut functions = Vec::new();
     let mut marker: Option<String> = None;
     loop {

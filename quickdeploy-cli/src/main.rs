@@ -11,6 +11,7 @@ mod digest;
 mod error;
 mod functions;
 mod guards;
+mod init;
 mod interrupt;
 mod memory;
 mod project;

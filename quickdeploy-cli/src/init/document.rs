@@ -5,7 +5,7 @@
 //! account id with a leading zero are strings to CloudFormation, whatever YAML calls them. Only `null` and booleans
 //! written plainly are more than text. Merge keys (`<<: *defaults`) are carried out, as the Serverless Framework does.
 
-use saphyr::{LoadableYamlNode as _, ScalarStyle, Tag, Yaml, YamlLoader};
+use saphyr::{ScalarStyle, Tag, Yaml, YamlLoader};
 use saphyr_parser::Parser;
 use serde_json::{Map, Value};
 

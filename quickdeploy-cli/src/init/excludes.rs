@@ -13,19 +13,64 @@ use super::mapping::Found;
 
 /// Directories that packages leave out, wherever they are.
 const DIRECTORIES: [&str; 26] = [
-    "test", "tests", "__tests__", "spec", "specs", "__mocks__", "__snapshots__", "fixtures", "coverage", "doc", "docs", "example",
-    "examples", "events", "scripts", "ci", "infra", "infrastructure", "terraform", "cdk", "cdk.out", "deploy", "bench",
-    "benchmarks", "e2e", "node_modules",
+    "test",
+    "tests",
+    "__tests__",
+    "spec",
+    "specs",
+    "__mocks__",
+    "__snapshots__",
+    "fixtures",
+    "coverage",
+    "doc",
+    "docs",
+    "example",
+    "examples",
+    "events",
+    "scripts",
+    "ci",
+    "infra",
+    "infrastructure",
+    "terraform",
+    "cdk",
+    "cdk.out",
+    "deploy",
+    "bench",
+    "benchmarks",
+    "e2e",
+    "node_modules",
 ];
 /// Endings of tests, by which files beside the code are left out.
 const TEST_ENDINGS: [&str; 12] = [
-    ".test.js", ".spec.js", ".test.ts", ".spec.ts", ".test.mjs", ".spec.mjs", ".test.tsx", ".spec.tsx", ".test.py", "_test.py",
-    ".test.jsx", ".spec.jsx",
+    ".test.js",
+    ".spec.js",
+    ".test.ts",
+    ".spec.ts",
+    ".test.mjs",
+    ".spec.mjs",
+    ".test.tsx",
+    ".spec.tsx",
+    ".test.py",
+    "_test.py",
+    ".test.jsx",
+    ".spec.jsx",
 ];
 /// Files that set tools up, whose ending is that of code.
 const TOOLING: [&str; 14] = [
-    "gulpfile.js", "gruntfile.js", "webpack.config.js", "rollup.config.js", "jest.config.js", "jest.setup.js", "setup.py",
-    "conftest.py", "noxfile.py", "tasks.py", "fabfile.py", "esbuild.js", "karma.conf.js", "app.py.example",
+    "gulpfile.js",
+    "gruntfile.js",
+    "webpack.config.js",
+    "rollup.config.js",
+    "jest.config.js",
+    "jest.setup.js",
+    "setup.py",
+    "conftest.py",
+    "noxfile.py",
+    "tasks.py",
+    "fabfile.py",
+    "esbuild.js",
+    "karma.conf.js",
+    "app.py.example",
 ];
 
 /// A pattern for `exclude`, and how many files it leaves out.
@@ -62,7 +107,8 @@ pub(crate) fn choose(mapping: &Found) -> Excludes {
             let name = last(directory);
             name.starts_with('.') || DIRECTORIES.contains(&name) || is_at_the_top(mapping, directory)
         };
-        let test = TEST_ENDINGS.iter().find(|test| path.ends_with(*test) && !kept.iter().any(|kept| kept.ends_with(*test)));
+        let test =
+            TEST_ENDINGS.iter().find(|test| path.ends_with(*test) && !kept.iter().any(|kept| kept.ends_with(*test)));
         match (outside.filter(|directory| is_left_out(directory)), test) {
             (Some(directory), _) => *patterns.entry(format!("/{directory}/")).or_default() += 1,
             (None, Some(test)) => *patterns.entry(format!("*{test}")).or_default() += 1,
@@ -139,16 +185,34 @@ mod tests {
         let (patterns, new) = chosen(
             &["index.js", "lib/a.js", "package.json"],
             &[
-                ".github/workflows/ci.yml", "test/a.js", "test/deep/b.js", "lib/a.test.js", "README.md", "docs/x.md",
-                "CHANGES.md", "Makefile", ".eslintrc.js", "jest.config.js", "template.yaml", "lib/__tests__/a.js",
+                ".github/workflows/ci.yml",
+                "test/a.js",
+                "test/deep/b.js",
+                "lib/a.test.js",
+                "README.md",
+                "docs/x.md",
+                "CHANGES.md",
+                "Makefile",
+                ".eslintrc.js",
+                "jest.config.js",
+                "template.yaml",
+                "lib/__tests__/a.js",
             ],
             &[""],
         );
         assert_eq!(
             patterns,
             [
-                "*.md", "*.test.js", "/.eslintrc.js", "/.github/", "/Makefile", "/docs/", "/jest.config.js", "/lib/__tests__/",
-                "/template.yaml", "/test/"
+                "*.md",
+                "*.test.js",
+                "/.eslintrc.js",
+                "/.github/",
+                "/Makefile",
+                "/docs/",
+                "/jest.config.js",
+                "/lib/__tests__/",
+                "/template.yaml",
+                "/test/"
             ]
         );
         assert_eq!(new, [] as [String; 0]);

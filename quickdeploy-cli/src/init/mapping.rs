@@ -29,8 +29,20 @@ const SAME_NAME: usize = 64;
 
 /// Names that many packages have, often with the same content.
 const EVERYWHERE: [&str; 14] = [
-    "license", "license.md", "license.txt", "readme", "readme.md", "package.json", "__init__.py", "py.typed", ".npmignore",
-    "tsconfig.json", ".gitkeep", ".eslintrc", "changelog.md", ".editorconfig",
+    "license",
+    "license.md",
+    "license.txt",
+    "readme",
+    "readme.md",
+    "package.json",
+    "__init__.py",
+    "py.typed",
+    ".npmignore",
+    "tsconfig.json",
+    ".gitkeep",
+    ".eslintrc",
+    "changelog.md",
+    ".editorconfig",
 ];
 
 /// A local file. Of one whose checksum nobody needed, there is none.
@@ -85,8 +97,40 @@ pub(crate) fn find(files: &[File], entries: &[Entry], hints: &[Rule]) -> Found {
     }
     let contents: BTreeSet<(u64, u32)> = entries.iter().map(|entry| (entry.size, entry.crc32)).collect();
     let candidates = candidates(files, &by_last, hints);
-    let judge = Judge { files, by_name, contents };
-    judge.explain(choose(&judge, &candidates), entries)
+    let judge = Judge { files, by_name, contents, hints };
+    explain(&choose(&judge, &candidates), files, entries)
+}
+
+/// What `rules` mean for these files.
+pub(crate) fn explain(rules: &[Rule], files: &[File], entries: &[Entry]) -> Found {
+    let by_name: HashMap<&str, &Entry> = entries.iter().map(|entry| (entry.name.as_str(), entry)).collect();
+    let mut found = Found { rules: rules.to_vec(), ..Found::default() };
+    let sorted = longest_first(rules);
+    let mut taken = BTreeSet::new();
+    for file in files {
+        let Some(name) = entry_name(&sorted, &file.path) else { continue };
+        let list = match by_name.get(name.as_str()) {
+            Some(entry) if same(file, entry) => &mut found.identical,
+            Some(_) => &mut found.different,
+            None => &mut found.new,
+        };
+        list.push(file.path.clone());
+        taken.insert(name);
+    }
+    found.only_in_zip =
+        entries.iter().map(|entry| &entry.name).filter(|name| !taken.contains(*name)).cloned().collect();
+    found
+}
+
+/// The entry that the file at `path` stands for.
+pub(crate) fn entry_of(rules: &[Rule], path: &str) -> Option<String> {
+    entry_name(&longest_first(rules), path)
+}
+
+fn longest_first(rules: &[Rule]) -> Vec<&Rule> {
+    let mut sorted: Vec<&Rule> = rules.iter().collect();
+    sorted.sort_by_key(|(local, _)| Reverse(local.len()));
+    sorted
 }
 
 /// Adds rules while that pays, then takes away those that it also does without.
@@ -100,7 +144,9 @@ fn choose(judge: &Judge<'_>, candidates: &[Rule]) -> Vec<Rule> {
             with
         };
         let fresh = candidates.iter().filter(|candidate| !rules.iter().any(|(local, _)| *local == candidate.0));
-        let next = fresh.map(|candidate| (judge.verdict(&with(candidate)), candidate)).max_by(|a, b| a.0.cmp(&b.0));
+        // Of equals the first one: it has more evidence. `max_by` takes the last.
+        let judged = fresh.rev().map(|candidate| (judge.verdict(&with(candidate)), candidate));
+        let next = judged.max_by(|a, b| a.0.cmp(&b.0));
         match next {
             Some((verdict, candidate)) if verdict.is_better_than(&best, rules.is_empty()) => {
                 rules.push(candidate.clone());
@@ -131,7 +177,9 @@ fn candidates(files: &[File], by_last: &HashMap<&str, Vec<&Entry>>, hints: &[Rul
     let mut support: BTreeMap<Rule, (u32, u32)> = BTreeMap::new();
     for file in files {
         let Some(entries) = by_last.get(last(&file.path)) else { continue };
-        for entry in entries.iter().filter(|entry| same(file, entry) || dependency_folder(&entry.name).is_none()).take(SAME_NAME) {
+        for entry in
+            entries.iter().filter(|entry| same(file, entry) || dependency_folder(&entry.name).is_none()).take(SAME_NAME)
+        {
             let strong = same(file, entry) && is_telling(&file.path, file.size);
             let (local, prefix) = (folders(&file.path), folders(&entry.name));
             let common = local.iter().rev().zip(prefix.iter().rev()).take_while(|(a, b)| a == b).count();
@@ -179,6 +227,7 @@ struct Judge<'a> {
     by_name: HashMap<&'a str, &'a Entry>,
     /// Size and checksum of every entry.
     contents: BTreeSet<(u64, u32)>,
+    hints: &'a [Rule],
 }
 
 impl Judge<'_> {
@@ -190,13 +239,16 @@ impl Judge<'_> {
     /// Against: the same, when an entry with the file's own content is elsewhere.
     const MISPLACED: i64 = 80;
     const RULE: i64 = 60;
+    /// For a rule that a tool's file suggests.
+    const HINT: i64 = 10;
     const NEW_FILE: i64 = 1;
     const CLASH: i64 = 100_000;
 
     fn verdict(&self, rules: &[Rule]) -> Verdict {
-        let mut sorted: Vec<&Rule> = rules.iter().collect();
-        sorted.sort_by_key(|(local, _)| Reverse(local.len()));
+        let sorted = longest_first(rules);
         let mut points = -Self::RULE * i64::try_from(rules.len()).unwrap_or(i64::MAX);
+        points +=
+            Self::HINT * i64::try_from(rules.iter().filter(|rule| self.hints.contains(rule)).count()).unwrap_or(0);
         let mut new_files = 0;
         let mut explained = false;
         let mut taken: BTreeSet<String> = BTreeSet::new();
@@ -233,26 +285,6 @@ impl Judge<'_> {
                 if elsewhere && is_telling(&file.path, file.size) { -Self::MISPLACED } else { Self::NAME }
             }
         }
-    }
-
-    fn explain(&self, rules: Vec<Rule>, entries: &[Entry]) -> Found {
-        let mut sorted: Vec<&Rule> = rules.iter().collect();
-        sorted.sort_by_key(|(local, _)| Reverse(local.len()));
-        let mut found = Found::default();
-        let mut taken = BTreeSet::new();
-        for file in self.files {
-            let Some(name) = entry_name(&sorted, &file.path) else { continue };
-            let list = match self.by_name.get(name.as_str()) {
-                Some(entry) if same(file, entry) => &mut found.identical,
-                Some(_) => &mut found.different,
-                None => &mut found.new,
-            };
-            list.push(file.path.clone());
-            taken.insert(name);
-        }
-        found.only_in_zip = entries.iter().map(|entry| &entry.name).filter(|name| !taken.contains(*name)).cloned().collect();
-        found.rules = rules;
-        found
     }
 }
 

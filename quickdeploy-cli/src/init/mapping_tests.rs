@@ -21,7 +21,8 @@ fn split(text: &str) -> (&str, String) {
 
 fn found(files: &[&str], entries: &[&str]) -> Found {
     let files: Vec<File> = files.iter().map(|text| split(text)).map(|(path, content)| file(path, &content)).collect();
-    let entries: Vec<Entry> = entries.iter().map(|text| split(text)).map(|(name, content)| entry(name, &content)).collect();
+    let entries: Vec<Entry> =
+        entries.iter().map(|text| split(text)).map(|(name, content)| entry(name, &content)).collect();
     find(&files, &entries, &[])
 }
 
@@ -43,23 +44,25 @@ fn the_usual_shapes_are_recognised() {
         // Only the sources, under their own name.
         (&["src/a.js", "src/b.js", "README.md", "serverless.yml"], &["src/a.js", "src/b.js"], &[("src", "src/")]),
         // Sources at the top, and a shared directory beside them.
-        (&["src/a.js", "shared/u.js", "shared/v.js"], &["a.js", "shared/u.js", "shared/v.js"], &[
-            ("shared", "shared/"),
-            ("src", ""),
-        ]),
+        (
+            &["src/a.js", "shared/u.js", "shared/v.js"],
+            &["a.js", "shared/u.js", "shared/v.js"],
+            &[("shared", "shared/"), ("src", "")],
+        ),
         // A layer's layout.
         (&["lib/u.py", "lib/v.py"], &["python/u.py", "python/v.py"], &[("lib", "python/")]),
         // One of several functions of a monorepo, each with an index of its own.
-        (&["functions/a/index.js=A", "functions/b/index.js=B", "functions/b/u.js"], &["index.js=B", "u.js"], &[(
-            "functions/b",
-            "",
-        )]),
+        (
+            &["functions/a/index.js=A", "functions/b/index.js=B", "functions/b/u.js"],
+            &["index.js=B", "u.js"],
+            &[("functions/b", "")],
+        ),
         // One package of a workspace lies in `node_modules`.
-        (&["app/main.js", "packages/util/index.js=u", "packages/util/more.js"], &[
-            "main.js",
-            "node_modules/util/index.js=u",
-            "node_modules/util/more.js",
-        ], &[("app", ""), ("packages/util", "node_modules/util/")]),
+        (
+            &["app/main.js", "packages/util/index.js=u", "packages/util/more.js", "packages/web/page.js"],
+            &["main.js", "node_modules/util/index.js=u", "node_modules/util/more.js"],
+            &[("app", ""), ("packages/util", "node_modules/util/")],
+        ),
     ] {
         assert_eq!(rules(files, entries), expect(expected), "{files:?} in {entries:?}");
     }
@@ -84,7 +87,8 @@ fn even_if_every_file_was_edited() {
 #[test]
 fn names_and_licences_that_every_package_has_prove_nothing() {
     let files = ["LICENSE=mit", "package.json=own", "pkg/__init__.py=", "pkg/core.py", "tests/__init__.py="];
-    let entries = ["pkg/__init__.py=", "pkg/core.py", "requests/__init__.py=", "requests/LICENSE=mit", "idna/core.py=other"];
+    let entries =
+        ["pkg/__init__.py=", "pkg/core.py", "requests/__init__.py=", "requests/LICENSE=mit", "idna/core.py=other"];
     assert_eq!(rules(&files, &entries), expect(&[("pkg", "pkg/")]));
 }
 

@@ -122,7 +122,8 @@ fn a_template_without_resources_is_none() {
 
 #[test]
 fn a_file_with_a_mistake_is_told_and_stops_nothing() {
-    let directory = Directory::with(&[("template.yaml", "a: [\n"), ("serverless.yml", "service: app\nprovider: {name: aws}\n")]);
+    let directory =
+        Directory::with(&[("template.yaml", "a: [\n"), ("serverless.yml", "service: app\nprovider: {name: aws}\n")]);
     let sources = directory.look(None);
     assert_eq!(sources.problems.len(), 1);
     assert!(sources.problems[0].starts_with("template.yaml is not valid"), "{:?}", sources.problems);
@@ -162,8 +163,11 @@ functions:
 
 #[test]
 fn serverless_variables_are_resolved_as_far_as_can_be() {
-    let directory =
-        Directory::with(&[("serverless.yml", SERVERLESS), ("shared.yml", "region: eu-north-1\n"), ("src/start.js", "")]);
+    let directory = Directory::with(&[
+        ("serverless.yml", SERVERLESS),
+        ("shared.yml", "region: eu-north-1\n"),
+        ("src/start.js", ""),
+    ]);
     let source = directory.one(None);
     assert_eq!(source.stack.as_deref(), Some("shop-dev"));
     assert_eq!(source.region.as_deref(), Some("eu-north-1"));
@@ -188,7 +192,8 @@ fn a_stage_that_is_asked_for_is_the_one() {
 
 #[test]
 fn variables_that_lead_to_each_other_end() {
-    let text = "service: ${self:custom.a}\ncustom: {a: '${self:custom.b}', b: '${self:custom.a}'}\nprovider: {name: aws}\n";
+    let text =
+        "service: ${self:custom.a}\ncustom: {a: '${self:custom.b}', b: '${self:custom.a}'}\nprovider: {name: aws}\n";
     let source = Directory::with(&[("serverless.yml", text)]).one(None);
     assert!(source.unknown[0].contains("lead to each other"), "{:?}", source.unknown);
 }

@@ -106,7 +106,8 @@ impl Template {
         resource: &Value,
         scope: &Scope,
     ) -> TemplateFunction {
-        let string = |key: &str| properties.get(key).and_then(|value| self.resolve(value, scope).ok()).filter(|s| !s.is_empty());
+        let string =
+            |key: &str| properties.get(key).and_then(|value| self.resolve(value, scope).ok()).filter(|s| !s.is_empty());
         TemplateFunction {
             logical_id: logical_id.to_owned(),
             name: string("FunctionName"),
@@ -139,7 +140,9 @@ impl Template {
                         let version = part(["S3ObjectVersion", "Version"]);
                         self.object(bucket, key, version, scope).unwrap_or_else(Code::Unknown)
                     }
-                    _ => self.resolve(&Value::Object(code.clone()), scope).map_or_else(Code::Unknown, |uri| place(&uri)),
+                    _ => {
+                        self.resolve(&Value::Object(code.clone()), scope).map_or_else(Code::Unknown, |uri| place(&uri))
+                    }
                 }
             }
             Some(value) => self.resolve(value, scope).map_or_else(Code::Unknown, |uri| place(&uri)),

@@ -37,7 +37,10 @@ fn references_are_parameters_resources_and_pseudo_parameters() {
         ),
         ("{S3Bucket: !FindInMap [Buckets, !Ref AWS::Region, name], S3Key: k}", s3("mapped", "k")),
         ("{S3Bucket: !If [IsProd, p, d], S3Key: !If [IsDev, d, p]}", s3("p", "p")),
-        ("{S3Bucket: !Select [1, !Split ['/', 'x/y/z']], S3Key: !Sub ['${A}.zip', {A: !Ref Stage}]}", s3("y", "prod.zip")),
+        (
+            "{S3Bucket: !Select [1, !Split ['/', 'x/y/z']], S3Key: !Sub ['${A}.zip', {A: !Ref Stage}]}",
+            s3("y", "prod.zip"),
+        ),
     ] {
         assert_eq!(code_of(code, &scope), expected, "{code}");
     }

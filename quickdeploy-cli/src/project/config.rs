@@ -158,7 +158,8 @@ impl Settings {
         }
     }
 
-    fn parse(file: &Path, text: &str, env: Option<&str>) -> Result<Vec<Self>, ConfigError> {
+    /// The same for the text of a file.
+    pub(super) fn parse(file: &Path, text: &str, env: Option<&str>) -> Result<Vec<Self>, ConfigError> {
         let at = |span: Range<usize>, message: String| ConfigError::at(file, text, span, message);
         let mut keys: Keys = toml::from_str(text).map_err(|error| ConfigError::from_toml(file, text, &error))?;
 

@@ -36,7 +36,7 @@ mod manifest;
 mod mapping;
 mod ownership;
 mod package;
-mod rules;
+pub(crate) mod rules;
 mod scan;
 mod stat;
 mod walk;
@@ -59,6 +59,13 @@ use mapping::Mapping;
 use rules::Rules;
 use walk::{Scope, Walker};
 
+/// Size in bytes and CRC-32 of these files below `root`; `None` for one that is gone. Blocks.
+pub(crate) fn checksums(root: &Path, paths: &[&str]) -> Result<Vec<Option<(u64, u32)>>, ProjectError> {
+    content::in_parallel(paths, |path| {
+        Ok(content::read(&root.join(path))?.map(|(_, content)| (content.size, content.crc32)))
+    })
+}
+
 /// A directory that is deployed, with its settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Project {
@@ -80,11 +87,24 @@ impl Project {
         Settings::read(file, env)?.into_iter().map(Self::new).collect()
     }
 
+    /// The same for the text of a file that isn't written yet. No index is kept.
+    pub(crate) fn of_text(file: &Path, text: &str, env: Option<&str>) -> Result<Vec<Self>, ProjectError> {
+        let settings = Settings::parse(file, text, env)?.into_iter();
+        settings.map(|settings| Self::new(Settings { state_dir: None, ..settings })).collect()
+    }
+
     /// A directory without a configuration file: everything in it is the package. The index is kept in `state_dir`;
     /// nowhere, when there is none, and then every scan reads every file.
     pub(crate) fn of_directory(directory: &Path, state_dir: Option<&Path>) -> Result<Self, ProjectError> {
         let root = directory.canonicalize().map_err(ProjectError::io("open", directory))?;
         Self::new(Settings::of_directory(root, state_dir.map(Path::to_owned)))
+    }
+
+    /// Only these directories below `root`, each under its own name, whatever ignore files say of them.
+    pub(crate) fn of_directories(root: &Path, directories: &[String]) -> Result<Self, ProjectError> {
+        let root = root.canonicalize().map_err(ProjectError::io("open", root))?;
+        let map = directories.iter().map(|directory| (directory.clone(), format!("{directory}/"))).collect();
+        Self::new(Settings { map, ..Settings::of_directory(root, None) })
     }
 
     fn new(settings: Settings) -> Result<Self, ProjectError> {
@@ -104,6 +124,12 @@ impl Project {
         let key = Key { artifact: artifact.to_owned(), layout: self.layout() };
         let store = Store::new(self.settings.state_dir.as_deref(), key);
         Scan::new(self.settings.root.clone(), self.mapping.clone(), self.walker.clone(), store)
+    }
+
+    /// The files that a deployment would compare: path relative to the root, and size in bytes. No file is read. Blocks.
+    pub(crate) fn files(&self) -> Result<Vec<(String, u64)>, ProjectError> {
+        let files = self.walker.files(Scope::Edit)?;
+        Ok(files.into_iter().map(|file| (file.path().to_owned(), file.stat.size)).collect())
     }
 
     /// Packages the project, dependency folders included, into `out`. Blocks.

@@ -31,6 +31,7 @@ mod events;
 mod follow;
 mod plan;
 mod resources;
+mod template;
 mod template_location;
 
 use std::collections::BTreeMap;
@@ -51,6 +52,8 @@ pub(crate) use changes::{Change, Changes};
 pub(crate) use delete::delete;
 pub(crate) use deploy::{Deployed, Mode, deploy};
 pub(crate) use plan::{Plan, plan};
+pub(crate) use resources::Resource;
+pub(crate) use template::Made;
 pub(crate) use template_location::INLINE_LIMIT;
 
 /// CloudFormation publishes no numbers for its throttling; the AWS tools that poll it stay at about this rate.

@@ -222,14 +222,31 @@ impl Ui {
             drop(write!(anstream::stderr(), "{:VERB_WIDTH$} {} [y/N] ", "", question.bold()));
             drop(anstream::stderr().flush());
         });
-        // A thread that waits for a line can't be called off; the process ends without it.
-        let answer = tokio::task::spawn_blocking(|| {
-            let mut line = String::new();
-            io::stdin().read_line(&mut line).map(|_| line)
-        });
-        let answer = answer.await.map_err(|error| Error::new("Bug", "nobody could be asked").because(&error))?;
-        let answer = answer.map_err(|error| Error::new("File", "could not read the answer").because(&error))?;
+        let answer = answer_line().await?;
         Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// Lets somebody on the terminal choose one of several things by its number. `None`: nobody is there to ask, or no
+    /// number of these was answered.
+    ///
+    /// # Errors
+    ///
+    /// The answer can't be read.
+    pub(crate) async fn choose(&self, question: &str, options: &[String]) -> Result<Option<usize>> {
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return Ok(None);
+        }
+        self.above_progress(|| {
+            let mut err = anstream::stderr();
+            drop(writeln!(err, "{:VERB_WIDTH$} {}", "", question.bold()));
+            for (number, option) in (1..).zip(options) {
+                drop(writeln!(err, "{:VERB_WIDTH$} {number:>2}  {option}", ""));
+            }
+            drop(write!(err, "{:VERB_WIDTH$} number [1-{}] ", "", options.len()));
+            drop(err.flush());
+        });
+        let number: Option<usize> = answer_line().await?.trim().parse().ok();
+        Ok(number.and_then(|number| number.checked_sub(1)).filter(|place| *place < options.len()))
     }
 
     /// The width of stdout in columns, 80 when it is no terminal, never under 40.
@@ -283,4 +300,16 @@ impl Ui {
             Err(_) => print(),
         }
     }
+}
+
+/// One line from standard input.
+async fn answer_line() -> Result<String> {
+    // A thread that waits for a line can't be called off; the process ends without it.
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).map(|_| line)
+    });
+    let answer = answer.await.map_err(|error| Error::new("Bug", "nobody could be asked").because(&error))?;
+    let answer = answer.map_err(|error| Error::new("File", "could not read the answer").because(&error))?;
+    Ok(answer)
 }

@@ -3,6 +3,7 @@
 mod demo;
 mod deploy;
 mod diff;
+mod init;
 mod local;
 mod patch;
 mod zipedit_function;
@@ -21,6 +22,7 @@ pub(crate) async fn run(ui: &Ui, global: &Global, verb: Verb) -> Result<u8> {
     match verb {
         Verb::Deploy(args) => deploy::run(ui, global, args).await,
         Verb::Diff(args) => diff::run(ui, global, &args).await,
+        Verb::Init(args) => init::run(ui, global, &args).await,
         Verb::Patch(args) => patch::run(ui, global, &args).await,
         Verb::Demo(args) => demo::run(ui, &args).await,
         Verb::Local(args) => local::run(ui, &args).await,
@@ -36,7 +38,8 @@ fn find_projects(global: &Global, chosen: &Chosen) -> Result<Vec<Project>> {
         .map_err(|error| Error::new("File", "could not find out the current directory").because(&error))?;
     if Settings::locate(&here).is_none() {
         return Err(Error::new("NoConfig", format!("there is no {CONFIG_FILE} in {} or above it", here.display()))
-            .hint(format!("write one: artifact = \"s3://BUCKET/KEY\" and functions = [\"NAME\"] in {CONFIG_FILE}"))
+            .hint("`quickdeploy init` writes one, from a function's or a stack's name")
+            .hint(format!("or write it: artifact = \"s3://BUCKET/KEY\" and functions = [\"NAME\"] in {CONFIG_FILE}"))
             .hint("`quickdeploy demo .` shows this directory being deployed with no account and no configuration"));
     }
     let all = Project::find(&here, global.env.as_deref()).map_err(|error| project_error(&error))?;

@@ -135,7 +135,8 @@ fn first_file(directory: &Path, names: &[&str]) -> Result<Option<(String, String
     let Some(name) = names.iter().find(|name| directory.join(name).is_file()) else {
         return Ok(None);
     };
-    let text = std::fs::read_to_string(directory.join(name)).map_err(|error| format!("could not read {name}: {error}"))?;
+    let text =
+        std::fs::read_to_string(directory.join(name)).map_err(|error| format!("could not read {name}: {error}"))?;
     Ok(Some(((*name).to_owned(), text)))
 }
 
@@ -156,7 +157,7 @@ fn relative(path: &str) -> Option<String> {
 fn from_template(directory: &Path, base: &str, functions: Vec<TemplateFunction>) -> Vec<SourceFunction> {
     let local = |function: TemplateFunction| {
         let code = match &function.code {
-            Code::Local(path) => relative(&format!("{base}/{path}").trim_start_matches('/').to_owned()),
+            Code::Local(path) => relative(&format!("{base}/{path}").trim_start_matches('/')),
             Code::S3 { .. } | Code::Unknown(_) => None,
             Code::Inline | Code::Image => return None,
         };

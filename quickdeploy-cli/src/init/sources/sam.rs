@@ -47,7 +47,8 @@ pub(super) fn read(directory: &Path, env: Option<&str>) -> Result<Option<Source>
     let base = file.rsplit_once('/').map_or("", |(base, _)| base);
     source.functions = from_template(directory, base, template.functions(&scope));
 
-    let build_dir = config.get(env, "build_dir").and_then(|path| relative(&path)).unwrap_or(".aws-sam/build".to_owned());
+    let build_dir =
+        config.get(env, "build_dir").and_then(|path| relative(&path)).unwrap_or(".aws-sam/build".to_owned());
     for function in &source.functions {
         let built = format!("{build_dir}/{}", function.id);
         if directory.join(&built).is_dir() {
@@ -100,9 +101,9 @@ impl Config {
 
     /// `parameter_overrides`: `A=b C="d e"` or `ParameterKey=A,ParameterValue=b`, in one text or as a list.
     fn overrides(&self, env: &str) -> Vec<(String, String)> {
-        let value = COMMANDS.iter().find_map(|command| {
-            self.body.get(env)?.get(*command)?.get("parameters")?.get("parameter_overrides")
-        });
+        let value = COMMANDS
+            .iter()
+            .find_map(|command| self.body.get(env)?.get(*command)?.get("parameters")?.get("parameter_overrides"));
         let texts: Vec<&str> = match value {
             Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
             Some(Value::String(text)) => vec![text],

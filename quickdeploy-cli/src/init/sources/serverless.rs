@@ -83,7 +83,8 @@ pub(super) fn read(
             id,
         });
     }
-    source.built = BUILT.iter().filter(|built| directory.join(built).is_dir()).map(|built| (*built).to_owned()).collect();
+    source.built =
+        BUILT.iter().filter(|built| directory.join(built).is_dir()).map(|built| (*built).to_owned()).collect();
     source.build = Some(format!("npx serverless package --stage {stage}"));
     source.environments = stages(&body, &stage, &service);
     source.unknown = unknown;
@@ -103,8 +104,11 @@ fn functions(body: &Value) -> Vec<(String, Value)> {
 
 /// The stages that `params` (since version 3) and `stages` (since version 4) tell apart.
 fn stages(body: &Value, used: &str, service: &str) -> Vec<Environment> {
-    let mut names: Vec<&String> =
-        ["params", "stages"].iter().filter_map(|key| body.get(*key)?.as_object()).flat_map(serde_json::Map::keys).collect();
+    let mut names: Vec<&String> = ["params", "stages"]
+        .iter()
+        .filter_map(|key| body.get(*key)?.as_object())
+        .flat_map(serde_json::Map::keys)
+        .collect();
     names.sort();
     names.dedup();
     // Under another name for the stack, it would be a guess.

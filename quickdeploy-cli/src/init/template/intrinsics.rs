@@ -125,7 +125,8 @@ impl Evaluation<'_> {
             "Fn::FindInMap" => {
                 let [map, first, second] = self.arguments(argument, "Fn::FindInMap")?;
                 let path = [self.text(map, deeper)?, self.text(first, deeper)?, self.text(second, deeper)?];
-                let found = path.iter().try_fold(self.template.get("Mappings"), |at, key| Some(at.and_then(|at| at.get(key))));
+                let found =
+                    path.iter().try_fold(self.template.get("Mappings"), |at, key| Some(at.and_then(|at| at.get(key))));
                 found.flatten().cloned().ok_or_else(|| format!("the mapping has no {}", path.join(".")))
             }
             "Fn::If" => {

@@ -96,21 +96,21 @@ impl<'a> Variables<'a> {
             if start == 0 && end + 1 == text.len() {
                 return self.resolve(&found, depth + 1);
             }
-            let found = scalar(&found).ok_or_else(|| format!("`{}` is not a text", &text[start..=end]))?;
+            let found = scalar(&found).ok_or_else(|| format!("`{}` has no value here", &text[start..=end]))?;
             text.replace_range(start..=end, &found);
         }
         Err("its variables lead to each other".to_owned())
     }
 
-    /// The first alternative that has a value.
+    /// The first alternative that has a value; `null` when it is known that none has.
     fn variable(&self, expression: &str, depth: usize) -> Result<Value, String> {
-        let unknown = || format!("`${{{expression}}}` is not known here");
         for alternative in alternatives(expression) {
-            if let Some(value) = self.alternative(&alternative, depth)?.ok_or_else(unknown)? {
+            let known = self.alternative(&alternative, depth)?;
+            if let Some(value) = known.ok_or_else(|| format!("`${{{expression}}}` is not known here"))? {
                 return Ok(value);
             }
         }
-        Err(unknown())
+        Ok(Value::Null)
     }
 
     /// `None`: it can't be known here. `Some(None)`: it has no value.

@@ -41,7 +41,7 @@ pub(crate) struct Services {
 impl Services {
     /// Ends what the services do in the background.
     pub(crate) async fn shutdown(&self) {
-        self.lambda.shutdown().await;
+        tokio::join!(self.lambda.shutdown(), self.codebuild.shutdown());
     }
 }
 

@@ -37,6 +37,7 @@ mod protocol;
 mod s3;
 mod server;
 mod sts;
+mod watchdog;
 mod wire;
 
 use std::io;
@@ -44,6 +45,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use codebuild::CodeBuildSettings;
 pub use faults::{Action, Fault, Faults, Link};
 pub use lambda::{BuiltinFunction, LambdaControl, LambdaSettings, LogEvent};
 pub use log::{Record, Service};
@@ -95,6 +97,7 @@ pub struct Builder {
     data_dir: Option<PathBuf>,
     functions: Vec<BuiltinFunction>,
     lambda: LambdaSettings,
+    codebuild: CodeBuildSettings,
     credentials: Credentials,
     link: Link,
 }
@@ -133,6 +136,13 @@ impl Builder {
     #[must_use]
     pub fn lambda(mut self, settings: LambdaSettings) -> Self {
         self.lambda = settings;
+        self
+    }
+
+    /// How CodeBuild behaves.
+    #[must_use]
+    pub fn codebuild(mut self, settings: CodeBuildSettings) -> Self {
+        self.codebuild = settings;
         self
     }
 
@@ -179,6 +189,11 @@ impl Builder {
             let kept = lambda.keep_in(path.join("lambda")).await;
             kept.map_err(|(path, message)| Error::DataDir { path, message })?;
         }
+        let codebuild = codebuild::CodeBuild::new(self.codebuild, Arc::clone(&store), Arc::clone(&logs));
+        if let Some(path) = &self.data_dir {
+            let kept = codebuild.keep_in(path.join("codebuild")).await;
+            kept.map_err(|(path, message)| Error::DataDir { path, message })?;
+        }
         for function in self.functions {
             lambda.add_builtin(function);
         }
@@ -193,7 +208,7 @@ impl Builder {
             lambda: Arc::clone(&lambda),
             cloudformation: Arc::default(),
             iam: Arc::default(),
-            codebuild: Arc::default(),
+            codebuild,
             logs,
             log: Arc::clone(&log),
             faults: Arc::clone(&faults),
@@ -223,6 +238,7 @@ impl LocalCloud {
             data_dir: None,
             functions: Vec::new(),
             lambda: LambdaSettings::default(),
+            codebuild: CodeBuildSettings::default(),
             credentials: Credentials::default(),
             link: Link::default(),
         }

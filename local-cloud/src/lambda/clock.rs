@@ -52,7 +52,7 @@ pub(super) fn date_path(at: SystemTime) -> String {
 }
 
 /// Milliseconds since 1970.
-pub(super) fn epoch_millis(at: SystemTime) -> u64 {
+pub(crate) fn epoch_millis(at: SystemTime) -> u64 {
     u64::try_from(at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis()).unwrap_or(u64::MAX)
 }
 

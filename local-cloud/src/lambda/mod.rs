@@ -51,9 +51,11 @@ use throttle::TokenBucket;
 
 use crate::logs::Logs;
 
+pub(crate) use clock::epoch_millis;
 pub use control::LambdaControl;
 pub use logs::LogEvent;
 pub use settings::{BuiltinFunction, LambdaSettings};
+pub(crate) use unpack::unpack_into;
 
 /// The longest request body that Lambda reads, in bytes: a direct zip of 50 MB in base64 and the JSON around it.
 pub(crate) const MAX_REQUEST_BYTES: usize = 70_167_211;

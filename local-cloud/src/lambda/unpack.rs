@@ -45,15 +45,21 @@ impl Drop for Unpacked {
     }
 }
 
-/// Unpacks a whole archive. Blocks. An archive that can't be unpacked is an error of kind `InvalidData`.
+/// Unpacks a whole archive into a directory of its own. Blocks.
 pub(super) fn unpack<R: Read + Seek>(archive: R) -> io::Result<Unpacked> {
     let directory = tempfile::Builder::new().prefix("local-lambda-task-").tempdir()?;
+    unpack_into(archive, directory.path())?;
+    Ok(Unpacked { directory })
+}
+
+/// Unpacks a whole archive into a directory. Blocks. An archive that can't be unpacked is an error of kind `InvalidData`.
+pub(crate) fn unpack_into<R: Read + Seek>(archive: R, directory: &Path) -> io::Result<()> {
     let mut archive = ZipArchive::new(archive).map_err(invalid)?;
     let mut links = Vec::new();
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(invalid)?;
         let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
-        let path = directory.path().join(inside(&name)?);
+        let path = directory.join(inside(&name)?);
         let mode = unix_mode(&entry);
         if entry.is_dir() {
             fs::create_dir_all(&path)?;
@@ -82,7 +88,7 @@ pub(super) fn unpack<R: Read + Seek>(archive: R) -> io::Result<Unpacked> {
         let _ = fs::remove_file(&path);
         symlink(target, &path)?;
     }
-    Ok(Unpacked { directory })
+    Ok(())
 }
 
 /// The mode with the file type, when the entry was made on Unix (host byte of *version made by*, APPNOTE 4.4.2).

@@ -185,6 +185,21 @@ impl Store {
         Ok(result)
     }
 
+    /// Puts an object for another service of the cloud.
+    pub(crate) async fn put(self: &Arc<Self>, bucket: &str, key: &str, data: Bytes) -> Result<(), Refusal> {
+        super::operations::write::put_plainly(self, bucket, key, data).await
+    }
+
+    /// The keys of a bucket that begin with `prefix` and have an object, in their order.
+    pub(crate) fn keys(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, Refusal> {
+        self.try_read(|state| {
+            let bucket = state.bucket(bucket)?;
+            let keys = bucket.keys.range(prefix.to_owned()..).map(|(key, _)| key);
+            let keys = keys.take_while(|key| key.starts_with(prefix)).filter(|key| bucket.current(key).is_some());
+            Ok(keys.cloned().collect())
+        })
+    }
+
     /// Keeps uploaded bytes, on disk too if there is one.
     pub(crate) async fn keep(self: &Arc<Self>, chunks: Vec<Bytes>) -> Result<Rope, Refusal> {
         let id = ids::segment_id();

@@ -11,7 +11,6 @@ mod process;
 mod runtime_api;
 mod runtimes;
 mod transcript;
-mod watchdog;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -16,11 +16,11 @@ use super::outcome::{Failure, Outcome};
 use super::process::{Init, Run, Worker};
 use super::runtimes::Runtimes;
 use super::transcript::{self, Usage};
-use super::watchdog::Watchdog;
 use crate::lambda::LambdaSettings;
 use crate::lambda::deployment::Deployment;
 use crate::lambda::errors::{ApiError, ErrorKind, Result};
 use crate::logs::{Logs, StreamWriter};
+use crate::watchdog::Watchdog;
 
 /// How long to wait for processes at the end, before they are left to the watchdog.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -15,10 +15,10 @@ use super::outcome::{Failure, Outcome};
 use super::output::Output;
 use super::runtime_api::{Invocation, RuntimeApi, Sign};
 use super::runtimes::Launch;
-use super::watchdog::Watchdog;
 use crate::lambda::deployment::Deployment;
 use crate::lambda::unpack::Unpacked;
 use crate::logs::StreamWriter;
+use crate::watchdog::Watchdog;
 
 /// How long to look for a response after its process has ended, when something else holds its connection open.
 const LAST_WORDS: Duration = Duration::from_millis(500);

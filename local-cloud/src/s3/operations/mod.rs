@@ -12,7 +12,7 @@ mod read;
 pub(super) mod settings;
 mod tagging;
 mod upload;
-mod write;
+pub(super) mod write;
 
 use std::sync::Arc;
 

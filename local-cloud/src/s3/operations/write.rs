@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use s3s::dto::*;
 
@@ -11,6 +12,7 @@ use crate::s3::checksum::{self, Algorithm, Kind};
 use crate::s3::conditions::{self, Write};
 use crate::s3::intake::{Declared, receive};
 use crate::s3::model::{Attributes, Content, Moment, Object, Time, Version, Versioning};
+use crate::s3::payload::Trailers;
 use crate::s3::rope::Rope;
 use crate::s3::store::State;
 use crate::s3::{Context, Refusal, Store, digests};
@@ -26,8 +28,23 @@ pub(super) async fn put(store: &Arc<Store>, context: &Context, input: PutObjectI
         return Err(Refusal::new("EntityTooLarge", 400, "Your proposed upload exceeds the maximum allowed size")
             .with("MaxSizeAllowed", MAX_SINGLE.to_string()));
     }
-    let headers = put_body(store, context, place, &context.headers, &declared, input.body).await?;
+    let headers = put_body(store, &context.trailers, place, &context.headers, &declared, input.body).await?;
     with_headers(PutObjectOutput::default(), headers)
+}
+
+/// Puts an object as another service of the cloud does: without conditions, and with nothing said about it.
+pub(in crate::s3) async fn put_plainly(
+    store: &Arc<Store>,
+    bucket: &str,
+    key: &str,
+    data: Bytes,
+) -> Result<(), Refusal> {
+    let (bucket, key) = (bucket.to_owned(), key.to_owned());
+    let place = Place { bucket, key, condition: Write::Always, arrived: store.moment() };
+    let headers = HeaderMap::new();
+    let declared = Declared::of(&headers)?;
+    let body = StreamingBlob::from(s3s::Body::from(data));
+    put_body(store, &Trailers::default(), place, &headers, &declared, Some(body)).await.map(drop)
 }
 
 /// Where a write goes, and on what condition.
@@ -40,7 +57,7 @@ struct Place {
 
 async fn put_body(
     store: &Arc<Store>,
-    context: &Context,
+    trailers: &Trailers,
     place: Place,
     attributes: &HeaderMap,
     declared: &Declared,
@@ -52,7 +69,7 @@ async fn put_body(
         place.condition.check(bucket, &place.key, place.arrived)?;
         Attributes::of(attributes, bucket)
     })?;
-    let received = receive(store, body, declared, &context.trailers).await?;
+    let received = receive(store, body, declared, trailers).await?;
     let algorithm = declared.algorithm().unwrap_or(Algorithm::Crc64Nvme);
     let digest = received.digests.get(algorithm);
     let content = Content {
@@ -128,7 +145,7 @@ pub(super) async fn post(store: &Arc<Store>, context: &Context, input: PostObjec
     let declared = Declared::of(&fields)?;
     let place = Place { bucket: input.bucket, key: input.key, condition: Write::Always, arrived: context.arrived };
     let location = format!("{}/{}/{}", context.endpoint, place.bucket, crate::s3::listing::url_encoded(&place.key));
-    let mut headers = put_body(store, context, place, &fields, &declared, input.body).await?;
+    let mut headers = put_body(store, &context.trailers, place, &fields, &declared, input.body).await?;
     let shown = headers.get("etag").and_then(|etag| etag.to_str().ok()).map(|etag| etag.trim_matches('"').to_owned());
     if input.success_action_redirect.is_none() {
         put_header(&mut headers, "location", &location);

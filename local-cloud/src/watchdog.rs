@@ -1,4 +1,4 @@
-//! Ends function processes when this process dies without a chance to do so.
+//! Ends the processes of functions and builds when this process dies without a chance to do so.
 //!
 //! `kill_on_drop` doesn't help against SIGKILL, and the parent-death signal of Linux can't be asked for without
 //! `unsafe`. So one small shell waits at a pipe: it is told of every process group that starts or ends, and when the
@@ -26,7 +26,7 @@ for group in $groups; do kill -KILL "-$group" 2>/dev/null; done
 
 /// The shell, started with the first process.
 #[derive(Debug, Default)]
-pub(super) struct Watchdog {
+pub(crate) struct Watchdog {
     shell: Mutex<Option<Shell>>,
 }
 
@@ -38,7 +38,7 @@ struct Shell {
 
 impl Watchdog {
     /// A process group has started.
-    pub(super) async fn watch(&self, group: u32) {
+    pub(crate) async fn watch(&self, group: u32) {
         let mut shell = self.shell.lock().await;
         if shell.is_none() {
             *shell = start();
@@ -47,12 +47,12 @@ impl Watchdog {
     }
 
     /// A process group has ended.
-    pub(super) async fn forget(&self, group: u32) {
+    pub(crate) async fn forget(&self, group: u32) {
         tell(self.shell.lock().await.as_mut(), format!("- {group}\n")).await;
     }
 
     /// Ends the shell. Groups that it still knows of are killed.
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         if let Some(mut shell) = self.shell.lock().await.take() {
             drop(shell.input.take());
             let _ = shell.child.wait().await;

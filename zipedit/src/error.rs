@@ -189,7 +189,7 @@ impl Error {
     }
 
     /// Gives a store's answer the place that it is about.
-    pub(crate) fn store(location: &str, error: StoreError) -> Error {
+    pub fn store(location: &str, error: StoreError) -> Error {
         let location = location.to_owned();
         match error {
             StoreError::NotFound { reason } => Error::ArtifactNotFound { location, reason },

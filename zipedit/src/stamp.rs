@@ -16,6 +16,8 @@ const HEADER_PREFIX: usize = "x-amz-meta-".len();
 
 /// The longest value, in bytes.
 const LONGEST: usize = 256;
+/// The longest one that lasts.
+const LONGEST_LASTING: usize = 1500;
 
 /// User metadata for the versions that one writer writes.
 ///
@@ -57,15 +59,25 @@ impl Stamp {
         let Some(name) = key.strip_prefix(STAMP_PREFIX) else {
             return wrong("is not one that may be set: it has to begin with `quickdeploy-`");
         };
-        if name.is_empty() || key.len() > 64 || !name.bytes().all(|it| matches!(it, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
-            return wrong("has to have up to 64 characters of a-z, 0-9 and `-`");
+        check_name(&key, name)?;
+        check_value(&key, &value, LONGEST)?;
+        self.0.insert(key, value);
+        Ok(self)
+    }
+
+    /// Adds metadata of the artifact itself, which later writers carry over: what it was built from, say. So its key does
+    /// not begin with [`STAMP_PREFIX`].
+    ///
+    /// # Errors
+    /// As [`Stamp::with`], but that a value may have 1,500 bytes.
+    pub fn lasting(mut self, key: impl Into<String>, value: impl Into<String>) -> Result<Self, StampError> {
+        let (key, value) = (key.into(), value.into());
+        let wrong = |reason| Err(StampError { key: key.escape_debug().take(64).collect(), reason });
+        if key.starts_with(STAMP_PREFIX) {
+            return wrong("would not last: `quickdeploy-` is for single versions");
         }
-        if value.is_empty() || value.len() > LONGEST {
-            return wrong("has to have a value of 1 to 256 bytes");
-        }
-        if !value.bytes().all(|it| matches!(it, b' '..=b'~')) || value.trim() != value {
-            return wrong("has to have a value of printable ASCII, without blanks around it");
-        }
+        check_name(&key, &key)?;
+        check_value(&key, &value, LONGEST_LASTING)?;
         self.0.insert(key, value);
         Ok(self)
     }
@@ -94,6 +106,31 @@ impl Stamp {
     }
 }
 
+fn check_name(key: &str, name: &str) -> Result<(), StampError> {
+    if name.is_empty() || key.len() > 64 || !name.bytes().all(|it| matches!(it, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
+        return Err(StampError {
+            key: key.escape_debug().take(64).collect(),
+            reason: "has to have up to 64 characters of a-z, 0-9 and `-`",
+        });
+    }
+    Ok(())
+}
+
+fn check_value(key: &str, value: &str, longest: usize) -> Result<(), StampError> {
+    let wrong = |reason| Err(StampError { key: key.escape_debug().take(64).collect(), reason });
+    if value.is_empty() || value.len() > longest {
+        return wrong(if longest == LONGEST {
+            "has to have a value of 1 to 256 bytes"
+        } else {
+            "has to have a value of 1 to 1,500 bytes"
+        });
+    }
+    if !value.bytes().all(|it| matches!(it, b' '..=b'~')) || value.trim() != value {
+        return wrong("has to have a value of printable ASCII, without blanks around it");
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +154,18 @@ mod tests {
         let carried = metadata(&[("note", &long)]);
         let stamp = Stamp::new().with("quickdeploy-by", "me").unwrap().with("quickdeploy-at", "y".repeat(99)).unwrap();
         assert_eq!(stamp.onto(Some(&carried)), Some(carried));
+    }
+
+    #[test]
+    fn what_lasts_is_carried_over_until_another_writer_says_it_anew() {
+        let first = Stamp::new().lasting("built-from", "1;a=b").unwrap().with("quickdeploy-by", "me").unwrap();
+        let object = first.onto(None).unwrap();
+        let carried = Stamp::new().with("quickdeploy-by", "her").unwrap().onto(Some(&object));
+        assert_eq!(carried, Some(metadata(&[("built-from", "1;a=b"), ("quickdeploy-by", "her")])));
+        let again = Stamp::new().lasting("built-from", "1;a=c").unwrap().onto(Some(&object));
+        assert_eq!(again, Some(metadata(&[("built-from", "1;a=c")])));
+        assert!(Stamp::new().lasting("quickdeploy-by", "me").is_err());
+        assert!(Stamp::new().lasting("built-from", "x".repeat(1501)).is_err());
     }
 
     #[test]

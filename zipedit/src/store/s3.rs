@@ -5,6 +5,7 @@
 //! range that S3 doesn't like is answered with the whole object; a body can end early without an error.
 
 mod attributes;
+mod copy;
 mod errors;
 mod object;
 mod version;
@@ -76,6 +77,19 @@ impl S3Store {
     pub fn stamped(mut self, stamp: Stamp) -> Self {
         self.stamp = stamp;
         self
+    }
+
+    /// Stands for an object that isn't there: what takes its place is written only if there still is none.
+    #[must_use]
+    pub fn absent(&self) -> S3Object {
+        S3Object {
+            size: 0,
+            etag: String::new(),
+            version_id: None,
+            last_modified: None,
+            attributes: Attributes::of_new_zip(),
+            requests: 0,
+        }
     }
 
     async fn body(&self, mut body: ByteStream, len: u64) -> Option<Bytes> {
@@ -265,9 +279,9 @@ impl Store for S3Store {
             .put_object()
             .bucket(&self.bucket)
             .key(&self.key)
-            .if_match(&base.etag)
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
             .body(body.into());
+        let request = if base.is_absent() { request.if_none_match("*") } else { request.if_match(&base.etag) };
         let attributes = base.attributes.stamped(&self.stamp);
         let answer = attributes
             .on_put(request)
@@ -357,13 +371,9 @@ impl Store for S3Store {
         parts: Vec<CompletedPart>,
         size: u64,
     ) -> Result<S3Object, StoreError> {
-        let answer = self
-            .client
-            .complete_multipart_upload()
-            .bucket(&self.bucket)
-            .key(&self.key)
-            .upload_id(upload)
-            .if_match(&base.etag)
+        let request = self.client.complete_multipart_upload().bucket(&self.bucket).key(&self.key).upload_id(upload);
+        let request = if base.is_absent() { request.if_none_match("*") } else { request.if_match(&base.etag) };
+        let answer = request
             .checksum_type(ChecksumType::FullObject)
             .set_mpu_object_size(i64::try_from(size).ok())
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())

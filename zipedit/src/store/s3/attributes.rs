@@ -118,6 +118,11 @@ impl Attributes {
         read_from!(answer)
     }
 
+    /// Those of a zip that is the first of its name.
+    pub(super) fn of_new_zip() -> Self {
+        Self { content_type: Some("application/zip".to_owned()), ..Self::default() }
+    }
+
     pub(super) fn of_head(answer: &HeadObjectOutput) -> Result<Self, StoreError> {
         read_from!(answer)
     }

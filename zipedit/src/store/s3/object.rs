@@ -59,4 +59,15 @@ impl S3Object {
     pub fn stamp(&self, key: &str) -> Option<&str> {
         self.attributes.metadata(key).filter(|_| key.starts_with(STAMP_PREFIX))
     }
+
+    /// The user metadata under this key, in lower case, and without `x-amz-meta-`.
+    #[must_use]
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.attributes.metadata(key)
+    }
+
+    /// Whether it stands for no object: see [`super::S3Store::absent`].
+    pub(super) fn is_absent(&self) -> bool {
+        self.etag.is_empty()
+    }
 }

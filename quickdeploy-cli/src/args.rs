@@ -97,6 +97,8 @@ pub(crate) enum Color {
 pub(crate) enum Verb {
     /// Patch the artifact with what changed, update every affected function, wait until they are live
     Deploy(Deploy),
+    /// Build, package, upload, deploy the stack: the whole way, for first deployments and new dependencies
+    Full(Full),
     /// Show how the project differs from the artifact: what `deploy` would patch
     Diff(Diff),
     /// Find the artifact, its functions and how the files here lie in it; write quickdeploy.toml
@@ -131,6 +133,10 @@ pub(crate) struct Deploy {
     #[arg(long = "function", value_name = "NAME", value_delimiter = ',')]
     pub(crate) functions: Vec<String>,
 
+    /// Do a full build instead, if dependencies or the template changed since the last one, or there is no artifact yet
+    #[arg(long)]
+    pub(crate) full_if_needed: bool,
+
     /// How to patch: by the zipedit function, directly from here, or whichever should be faster from here
     #[arg(long, value_name = "HOW")]
     pub(crate) via: Option<ViaArg>,
@@ -145,6 +151,21 @@ pub(crate) enum ViaArg {
     Lambda,
     /// From this machine, by S3 requests
     Direct,
+}
+
+/// `quickdeploy full`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, ClapArgs)]
+pub(crate) struct Full {
+    #[command(flatten)]
+    pub(crate) artifacts: Chosen,
+
+    /// Say what would be done and show the stack's change set, and do nothing
+    #[arg(long, conflicts_with = "confirm")]
+    pub(crate) dry_run: bool,
+
+    /// Ask before the stack's change set is executed
+    #[arg(long)]
+    pub(crate) confirm: bool,
 }
 
 /// `quickdeploy diff`.

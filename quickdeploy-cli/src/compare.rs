@@ -7,6 +7,7 @@ use tokio::sync::RwLock;
 use zipedit::{Object as _, S3Store};
 
 use crate::aws::Cloud;
+use crate::built_from::{self, BuiltFrom};
 use crate::error::{Error, Result};
 use crate::project::{
     ArtifactEntry, ArtifactUrl, Deletion, Diff, ManifestChange, ManifestKind, Project, ProjectError, Scan,
@@ -23,6 +24,8 @@ pub(crate) struct Comparison {
     pub(crate) artifact: S3Artifact,
     pub(crate) scan: Scan,
     pub(crate) diff: Diff,
+    /// What was declared anew since the last full build and a patch can't bring about. Templates come last.
+    pub(crate) beyond_a_patch: Vec<ManifestChange>,
 }
 
 /// Reads both sides and compares them.
@@ -50,18 +53,33 @@ pub(crate) async fn compare(
         .entries()
         .map(|entry| (entry.name().into_owned(), entry.size(), entry.crc32(), entry.is_dir()))
         .collect();
+    let built = artifact.object().metadata(built_from::KEY).and_then(BuiltFrom::decode);
     let mut scan = scan;
-    let (scan, diff) = blocking(move || {
+    let of_project = project.clone();
+    let (scan, diff, beyond_a_patch) = blocking(move || {
         let entries: Vec<ArtifactEntry<'_>> = entries
             .iter()
             .map(|(name, size, crc32, is_dir)| ArtifactEntry { name, size: *size, crc32: *crc32, is_dir: *is_dir })
             .collect();
         let diff = scan.diff(&entries, deletion)?;
-        Ok((scan, diff))
+        let beyond_a_patch = match built {
+            None => diff.manifests.clone(),
+            Some(built) => {
+                let now = BuiltFrom::new(&of_project.manifests_of(&scan)?);
+                let template = of_project.settings().full.template.as_ref();
+                let is_template = |path: &str| template.is_some_and(|(name, _)| name == path);
+                let mut changes = now.changed_since(&built, is_template);
+                // Templates that no full build deploys are only known by the artifact.
+                let others = diff.manifests.iter().filter(|change| change.kind == ManifestKind::Template);
+                changes.extend(others.filter(|change| !changes.contains(change)).cloned().collect::<Vec<_>>());
+                changes
+            }
+        };
+        Ok((scan, diff, beyond_a_patch))
     })
     .await?;
     ui.verbose(format!("{} files here, {} of them read; the others are known to the index", scan.len(), scan.read()));
-    Ok(Comparison { store, artifact, scan, diff })
+    Ok(Comparison { store, artifact, scan, diff, beyond_a_patch })
 }
 
 /// Runs what reads the disk where it doesn't hold up the network.
@@ -107,7 +125,7 @@ fn artifact_error(cloud: &Cloud, error: &zipedit::Error) -> Error {
     match told.error_type() {
         "ArtifactNotFound" => told
             .hint("check `artifact` in quickdeploy.toml, and the region")
-            .hint("the first artifact comes from your full build: zip it and `aws s3 cp` it there"),
+            .hint("the first artifact comes from a full build: `quickdeploy full`"),
         "NotAZip" => {
             told.hint("check `artifact` in quickdeploy.toml: is it the zip that the functions are deployed from?")
         }
@@ -148,12 +166,12 @@ pub(crate) fn counts(diff: &Diff) -> String {
     format!("{}{size}", counts.join(", "))
 }
 
-/// Warns of changed manifests: a patch carries their text, not what they stand for. One warning for those that install
-/// something, one for templates.
-pub(crate) fn warn_of_manifests(ui: &Ui, diff: &Diff) {
+/// Warns of what was declared since the last full build: a patch carries the text of manifests, not what they stand for.
+/// One warning for those that install something, one for templates.
+pub(crate) fn warn_of_manifests(ui: &Ui, changes: &[ManifestChange]) {
     let of = |template: bool| {
         let is_template = |kind: &ManifestKind| matches!(kind, ManifestKind::Template);
-        let chosen = diff.manifests.iter().filter(move |ManifestChange { kind, .. }| is_template(kind) == template);
+        let chosen = changes.iter().filter(move |ManifestChange { kind, .. }| is_template(kind) == template);
         chosen.map(|ManifestChange { path, .. }| format!("`{path}`")).collect::<Vec<_>>()
     };
     let have = |paths: &[String]| if paths.len() == 1 { "has" } else { "have" };
@@ -161,13 +179,13 @@ pub(crate) fn warn_of_manifests(ui: &Ui, diff: &Diff) {
     if !installing.is_empty() {
         ui.warning(
             format!("{} {} changed: a patch does not install dependencies", installing.join(", "), have(&installing)),
-            &["install and upload the whole artifact with your full build".to_owned()],
+            &["a full build does: `quickdeploy full`".to_owned()],
         );
     }
     if !templates.is_empty() {
         ui.warning(
             format!("{} {} changed: a patch does not deploy stacks", templates.join(", "), have(&templates)),
-            &["deploy the stack as you usually do".to_owned()],
+            &["`quickdeploy full` deploys the stack that `template` names; deploy others as you usually do".to_owned()],
         );
     }
 }
@@ -207,7 +225,7 @@ pub(crate) struct DiffDocument {
     pub(crate) unchanged: usize,
     /// In the artifact, not here, and not for this project to delete.
     pub(crate) only_in_artifact: usize,
-    /// Dependency manifests that differ.
+    /// Dependency manifests and templates that were edited since the last full build, as far as that is known.
     pub(crate) manifests: Vec<String>,
 }
 
@@ -226,7 +244,8 @@ impl DiffDocument {
         self.added.is_empty() && self.modified.is_empty() && self.deleted.is_empty()
     }
 
-    pub(crate) fn of(diff: &Diff) -> Self {
+    pub(crate) fn of(comparison: &Comparison) -> Self {
+        let Comparison { diff, beyond_a_patch, .. } = comparison;
         let files = |changes: &[crate::project::Change]| {
             changes.iter().map(|change| FileDocument { name: change.name.clone(), size: change.size }).collect()
         };
@@ -236,7 +255,7 @@ impl DiffDocument {
             deleted: diff.deleted.clone(),
             unchanged: diff.unchanged,
             only_in_artifact: diff.only_in_artifact.len(),
-            manifests: diff.manifests.iter().map(|manifest| manifest.path.clone()).collect(),
+            manifests: beyond_a_patch.iter().map(|manifest| manifest.path.clone()).collect(),
         }
     }
 }

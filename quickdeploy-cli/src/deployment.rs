@@ -95,14 +95,14 @@ impl Deployment<'_> {
         };
         let Found { mut comparison, functions } = found;
         self.tell_comparison(&comparison, start.elapsed());
-        compare::warn_of_manifests(self.ui, &comparison.diff);
+        compare::warn_of_manifests(self.ui, &comparison.beyond_a_patch);
 
         let mut document = Deploy {
             command: "deploy",
             ok: true,
             dry_run: self.dry_run,
             artifact: ArtifactDocument::of(&self.artifact, &comparison.artifact),
-            changes: DiffDocument::of(&comparison.diff),
+            changes: DiffDocument::of(&comparison),
             patch: None,
             functions: Vec::new(),
             elapsed_ms: 0,

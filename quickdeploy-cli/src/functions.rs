@@ -13,6 +13,7 @@ use crate::aws::Cloud;
 use crate::error::{Error, Result};
 use crate::project::Functions;
 use crate::retry::retried;
+use crate::stack::Stacks;
 
 /// CloudFormation puts this tag on what it creates.
 pub(crate) const STACK_TAG: &str = "aws:cloudformation:stack-name";
@@ -161,7 +162,7 @@ pub(crate) async fn find(cloud: &Cloud, wanted: &Functions, behind: &[String]) -
             let unique: BTreeSet<&str> = names.iter().map(String::as_str).collect();
             read_all(cloud, unique.into_iter().map(str::to_owned)).await?
         }
-        Functions::Stack(stack) => with_tag(cloud, STACK_TAG, Some(stack)).await?,
+        Functions::Stack(stack) => of_stack(cloud, stack).await?,
         Functions::Tag { key, value } => with_tag(cloud, key, Some(value)).await?,
         Functions::SameCodeAs(name) => same_code_as(cloud, name, behind).await?,
     };
@@ -221,6 +222,18 @@ pub(crate) async fn list(cloud: &Cloud) -> Result<Vec<FunctionConfiguration>> {
         if marker.as_deref().is_none_or(str::is_empty) {
             return Ok(functions);
         }
+    }
+}
+
+/// Functions of a stack: by its resources, one request for a hundred of them. Who may not list those still sees the tag
+/// that CloudFormation puts on each function.
+async fn of_stack(cloud: &Cloud, stack: &str) -> Result<Vec<Function>> {
+    match Stacks::new(cloud).functions(stack).await {
+        Ok(names) if !names.is_empty() => {
+            let read = read_all(cloud, names).await?;
+            Ok(read.into_iter().filter(|function| function.zip_package).collect())
+        }
+        _ => with_tag(cloud, STACK_TAG, Some(stack)).await,
     }
 }
 

@@ -4,11 +4,13 @@
 
 mod args;
 mod aws;
+mod built_from;
 mod compare;
 mod demo;
 mod deployment;
 mod digest;
 mod error;
+mod full;
 mod functions;
 mod guards;
 mod init;
@@ -18,7 +20,6 @@ mod project;
 mod rate;
 mod retry;
 mod rollout;
-#[allow(dead_code, unused_imports, reason = "the verbs that use it arrive one by one")]
 mod stack;
 mod ui;
 mod update;

@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(settings.functions, Some(Functions::Names(vec!["a".into(), "b".into()])));
         assert_eq!(settings.map, [(String::new(), String::new()), ("src/deep".to_owned(), "lib/".to_owned())]);
         assert_eq!(settings.exclude, ["*.md", "/test dir/"]);
-        assert_eq!(settings.build.as_deref(), Some("npm run \"build\""));
+        assert_eq!(settings.full.build.as_deref(), Some("npm run \"build\""));
         assert_eq!((settings.region.as_deref(), settings.profile.as_deref()), (Some("us-east-1"), Some("dev")));
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         assert!(text.contains("start.handler -> src/start.js"), "{text}");

@@ -58,11 +58,14 @@ use super::config_error::ConfigError;
 
 mod artifact_url;
 mod artifacts;
+mod full;
 mod functions;
 mod keys;
 
 pub(crate) use artifact_url::ArtifactUrl;
 use artifacts::Layer;
+use full::FullBuild;
+pub(crate) use full::{Architecture, NewFunction};
 pub(crate) use functions::Functions;
 use keys::Keys;
 
@@ -97,8 +100,8 @@ pub(crate) struct Settings {
     pub(crate) exclude: Vec<String>,
     /// Who edits the artifact.
     pub(crate) via: Via,
-    /// The command that a full build runs, by the shell, in the root.
-    pub(crate) build: Option<String>,
+    /// What a full build does.
+    pub(crate) full: FullBuild,
     /// Name or ARN of the Lambda function that edits artifacts.
     pub(crate) zipedit: Option<String>,
     /// AWS region.
@@ -150,7 +153,7 @@ impl Settings {
             include: Vec::new(),
             exclude: Vec::new(),
             via: Via::Auto,
-            build: None,
+            full: FullBuild::default(),
             zipedit: None,
             region: None,
             profile: None,

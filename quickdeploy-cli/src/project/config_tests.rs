@@ -1,4 +1,5 @@
 use super::*;
+use crate::stack::DeploymentMode;
 
 fn parse(text: &str) -> Settings {
     only(Settings::parse(Path::new("/p/quickdeploy.toml"), text, None).unwrap())
@@ -51,11 +52,57 @@ fn every_key_is_read() {
     assert_eq!(settings.include, ["dist/**"]);
     assert_eq!(settings.exclude, ["*.test.js", "docs/"]);
     assert_eq!(settings.via, Via::Direct);
-    assert_eq!(settings.build.as_deref(), Some("npm run build"));
+    assert_eq!(settings.full.build.as_deref(), Some("npm run build"));
     assert_eq!(settings.zipedit.as_deref(), Some("my-zipedit"));
     assert_eq!(settings.region.as_deref(), Some("eu-central-1"));
     assert_eq!(settings.profile.as_deref(), Some("work"));
     assert_eq!(settings.endpoint_url.as_deref(), Some("http://127.0.0.1:4566"));
+}
+
+#[test]
+fn the_keys_of_a_full_build_are_read() {
+    let settings = parse(
+        r#"
+        codebuild = "builder"
+        role = "app-role"
+        stack = "app"
+        template = "infra/template.yaml"
+        capabilities = ["CAPABILITY_IAM"]
+        deployment-mode = "express"
+        parameters = { CodeKey = "{key}", Memory = 256, Debug = false }
+        [create.api]
+        handler = "api.handler"
+        runtime = "nodejs22.x"
+        architecture = "arm64"
+        "#,
+    );
+    let full = settings.full;
+    assert_eq!(
+        (full.build, full.codebuild.as_deref(), full.role.as_deref()),
+        (None, Some("builder"), Some("app-role"))
+    );
+    assert_eq!(full.template, Some(("infra/template.yaml".into(), Path::new("/p/infra/template.yaml").into())));
+    assert_eq!(full.deployment_mode, DeploymentMode::Express);
+    let parameters: Vec<_> = full.parameters.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    assert_eq!(parameters, [("CodeKey", "{key}"), ("Debug", "false"), ("Memory", "256")]);
+    assert_eq!(full.create["api"].architecture, Some(Architecture::Arm));
+    // Nothing else says which functions there are.
+    assert_eq!(settings.functions, Some(Functions::Stack("app".into())));
+}
+
+#[test]
+fn functions_that_are_created_need_not_be_named_twice() {
+    let settings = parse("[create.api]\nhandler = \"a.handler\"\nruntime = \"nodejs22.x\"\n");
+    assert_eq!(settings.functions, Some(Functions::Names(vec!["api".into()])));
+}
+
+#[test]
+fn a_project_is_built_here_or_at_codebuild_and_an_environment_may_change_its_mind() {
+    assert!(error("build = \"make\"\ncodebuild = \"x\"\n").contains("either `build`, which builds here"));
+    assert!(error("capabilities = [\"IAM\"]\n").contains("`IAM` is no capability"));
+    let text = "build = \"make\"\n[env.ci]\ncodebuild = \"builder\"\n";
+    let settings = only(Settings::parse(Path::new("/p/quickdeploy.toml"), text, Some("ci")).unwrap());
+    assert_eq!((settings.full.build, settings.full.codebuild.as_deref()), (None, Some("builder")));
 }
 
 #[test]
@@ -108,6 +155,7 @@ fn a_key_like_no_other_lists_them_all() {
          \x20 |\n\
          1 | colour = true\n\
          \x20 | ^^^^^^ the keys are `artifact`, `functions`, `root`, `map`, `include`, `exclude`, `via`, `build`, \
+         `codebuild`, `role`, `stack`, `template`, `parameters`, `capabilities`, `tags`, `deployment-mode`, `create`, \
          `zipedit`, `region`, `profile`, `endpoint-url`, `artifacts`, `env`"
     );
 }

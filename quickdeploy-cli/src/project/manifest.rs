@@ -7,8 +7,12 @@
 //! or version number is no reason to warn. The artifact's directory doesn't tell what those sections were, so the index
 //! keeps a digest of them from the last deployment; without one, a modified file is reported.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use sha2::{Digest as _, Sha256};
 
+use super::error::ProjectError;
 use super::rules::dependency_folder;
 
 /// What kind of declaration a file holds.
@@ -95,6 +99,42 @@ pub(crate) fn digest(path: &str, bytes: &[u8]) -> [u8; 32] {
         // Not one of those, or not readable as such: all of it counts.
         None => Sha256::digest(bytes).into(),
     }
+}
+
+/// Digests of what a full build is made from, by path: the dependency manifests and lock files among `paths` (relative to
+/// `root`) and right in the root, packaged or not, and the stack's `template`, by the name that the configuration gives it.
+///
+/// Other templates don't count: no full build of this project deploys them.
+pub(crate) fn digests<'a>(
+    root: &Path,
+    paths: impl Iterator<Item = &'a str>,
+    template: Option<&(String, std::path::PathBuf)>,
+) -> Result<BTreeMap<String, [u8; 32]>, ProjectError> {
+    let counts =
+        |path: &str| matches!(ManifestKind::of(path), Some(ManifestKind::Dependencies | ManifestKind::LockFile));
+    let mut wanted: Vec<String> = paths.filter(|path| counts(path)).map(str::to_owned).collect();
+    for entry in std::fs::read_dir(root).map_err(ProjectError::io("list", root))? {
+        let entry = entry.map_err(ProjectError::io("list", root))?;
+        if let Ok(name) = entry.file_name().into_string()
+            && counts(&name)
+            && entry.path().is_file()
+        {
+            wanted.push(name);
+        }
+    }
+    let mut digests = BTreeMap::new();
+    for path in wanted {
+        let file = root.join(&path);
+        let bytes = std::fs::read(&file).map_err(ProjectError::io("read", &file))?;
+        digests.insert(path.clone(), digest(&path, &bytes));
+    }
+    if let Some((name, file)) = template {
+        // One that isn't there is the full build's to complain about.
+        if let Ok(bytes) = std::fs::read(file) {
+            digests.insert(name.clone(), Sha256::digest(&bytes).into());
+        }
+    }
+    Ok(digests)
 }
 
 fn json_sections(bytes: &[u8], paths: &[&[&str]]) -> Option<String> {

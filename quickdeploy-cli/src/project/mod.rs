@@ -41,17 +41,18 @@ mod scan;
 mod stat;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::io::{Seek, Write};
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-pub(crate) use config::{ArtifactUrl, CONFIG_FILE, Functions, STATE_DIR, Settings, Via};
+pub(crate) use config::{Architecture, ArtifactUrl, CONFIG_FILE, Functions, NewFunction, STATE_DIR, Settings, Via};
 pub(crate) use config_error::ConfigError;
 pub(crate) use diff::{ArtifactEntry, Change, Deletion, Diff};
 pub(crate) use error::ProjectError;
 pub(crate) use manifest::{ManifestChange, ManifestKind};
-pub(crate) use package::Packaged;
+pub(crate) use package::{Packaged, UNZIPPED_LIMIT};
 pub(crate) use scan::Scan;
 
 use index::{Key, Store};
@@ -130,6 +131,21 @@ impl Project {
     pub(crate) fn files(&self) -> Result<Vec<(String, u64)>, ProjectError> {
         let files = self.walker.files(Scope::Edit)?;
         Ok(files.into_iter().map(|file| (file.path().to_owned(), file.stat.size)).collect())
+    }
+
+    /// Digests of what a full build of the project is made from, by path: see [`manifest::digests`]. Blocks.
+    pub(crate) fn manifests(&self) -> Result<BTreeMap<String, [u8; 32]>, ProjectError> {
+        let files = self.walker.files(Scope::Edit)?;
+        manifest::digests(
+            &self.settings.root,
+            files.iter().map(walk::LocalFile::path),
+            self.settings.full.template.as_ref(),
+        )
+    }
+
+    /// The same where a scan has listed the files already. Blocks.
+    pub(crate) fn manifests_of(&self, scan: &Scan) -> Result<BTreeMap<String, [u8; 32]>, ProjectError> {
+        manifest::digests(&self.settings.root, scan.paths(), self.settings.full.template.as_ref())
     }
 
     /// Packages the project, dependency folders included, into `out`. Blocks.

@@ -94,6 +94,11 @@ impl Scan {
         self.files.len()
     }
 
+    /// Their paths, relative to the root.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(LocalFile::path)
+    }
+
     /// How many of them had to be read.
     pub(crate) fn read(&self) -> usize {
         self.read

@@ -106,11 +106,6 @@ impl Changes {
         };
         self.0.iter().map(line).flat_map(|text| text.split('\n').map(str::to_owned).collect::<Vec<_>>()).collect()
     }
-
-    /// Names of the resources that go away.
-    pub(crate) fn destroyed(&self) -> Vec<&str> {
-        self.0.iter().filter(|change| change.is_destructive()).map(|change| change.logical_id.as_str()).collect()
-    }
 }
 
 #[cfg(test)]
@@ -142,7 +137,6 @@ mod tests {
             change("Add", "E", None),
         ]);
         assert_eq!(changes.summary(), "2 to add, 1 to change, 1 to replace, 1 to remove");
-        assert_eq!(changes.destroyed(), ["C", "D"]);
     }
 
     #[test]

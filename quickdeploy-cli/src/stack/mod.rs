@@ -48,13 +48,11 @@ use crate::error::{Error, Result};
 use crate::rate::Quota;
 use crate::retry::retried;
 
-pub(crate) use changes::{Change, Changes};
+#[allow(unused_imports, reason = "for the verb that deletes its stack")]
 pub(crate) use delete::delete;
 pub(crate) use deploy::{Deployed, Mode, deploy};
 pub(crate) use plan::{Plan, plan};
 pub(crate) use resources::Resource;
-pub(crate) use template::Made;
-pub(crate) use template_location::INLINE_LIMIT;
 
 /// CloudFormation publishes no numbers for its throttling; the AWS tools that poll it stay at about this rate.
 const CALLS_PER_SECOND: usize = 6;
@@ -173,6 +171,7 @@ impl<'a> Stacks<'a> {
     /// # Errors
     ///
     /// `StackNotFound`, and what [`Self::find`] fails with.
+    #[allow(dead_code, reason = "the verbs that use it arrive one by one")]
     pub(crate) async fn describe(&self, name: &str) -> Result<Stack> {
         self.find(name).await?.ok_or_else(|| self.not_found(name))
     }

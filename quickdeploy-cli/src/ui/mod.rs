@@ -141,6 +141,14 @@ impl Ui {
         }
     }
 
+    /// What a program prints that was started from here, a line at a time.
+    pub(crate) fn output(&self, line: &str) {
+        if self.loudness >= Loudness::Normal {
+            let line: String = line.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect();
+            self.stderr(format_args!("{:VERB_WIDTH$} {}", "", format_args!("│ {line}").dimmed()));
+        }
+    }
+
     /// What only `-v` shows.
     pub(crate) fn verbose(&self, what: impl Display) {
         if self.loudness >= Loudness::Verbose {
@@ -159,14 +167,19 @@ impl Ui {
     pub(crate) fn error(&self, error: &Error) {
         // One cause belongs into the same sentence; more of them make a list.
         let (message, causes) = match error.causes() {
-            [cause] => (format!("{} ({cause})", error.message()), &[] as &[String]),
+            [cause] if !cause.contains('\n') => (format!("{} ({cause})", error.message()), &[] as &[String]),
             causes => (error.message().to_owned(), causes),
         };
         let message = self.wrapped("error: ", message);
         self.stderr(format_args!("{}{} {message}", "error".red().bold(), ":".bold()));
         for cause in causes {
+            // A log has lines of its own.
+            let (cause, log) = cause.split_once('\n').unwrap_or((cause, ""));
             let cause = self.wrapped("  caused by: ", cause);
             self.stderr(format_args!("  {} {cause}", "caused by:".dimmed()));
+            for line in log.lines() {
+                self.stderr(format_args!("    {}", printable(line)));
+            }
         }
         self.hints(error.hints());
     }

@@ -36,6 +36,24 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// Turns it into a bar of `total` bytes, with their rate.
+    pub(crate) fn of_bytes(&self, total: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+            bar.set_style(
+                style("{spinner:>12.green} {msg} [{bar:20}] {bytes} of {total_bytes}, {binary_bytes_per_sec}")
+                    .progress_chars("=> "),
+            );
+        }
+    }
+
+    /// So many more are done.
+    pub(crate) fn advance_by(&self, number: u64) {
+        if let Some(bar) = &self.bar {
+            bar.inc(number);
+        }
+    }
+
     /// Says something else from now on.
     pub(crate) fn say(&self, what: &str) {
         if let Some(bar) = &self.bar {

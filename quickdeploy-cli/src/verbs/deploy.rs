@@ -7,10 +7,13 @@ use serde::Serialize;
 
 use crate::args::{self, Global, ViaArg};
 use crate::aws::Cloud;
+use crate::compare;
 use crate::deployment::{Deploy, Deployment};
 use crate::error::{Error, Result};
-use crate::interrupt::Interrupts;
-use crate::project::{Deletion, Project, Via};
+use crate::full::FullDocument;
+use crate::interrupt::{Interrupts, nothing_changed};
+use crate::project::{Deletion, ManifestChange, ManifestKind, Project, Via};
+use crate::stack::Mode;
 use crate::ui::{Align, Table, Ui, duration, plural, short_sha};
 use crate::update::{Outcome, Status};
 use crate::via::DEFAULT_FUNCTION;
@@ -35,17 +38,37 @@ struct Named {
 #[serde(untagged)]
 enum Ended {
     Deploy(Box<Deploy>),
+    Full(Box<FullDocument>),
     Failed { ok: bool, error: Error },
 }
 
 pub(super) async fn run(ui: &Ui, global: &Global, args: args::Deploy) -> Result<u8> {
     let interrupts = Interrupts::listen();
-    let projects = super::find_projects(global, &args.artifacts)?;
+    let mut projects = super::find_projects(global, &args.artifacts)?;
     if projects.len() > 1 && !args.functions.is_empty() {
         return Err(Error::usage("`--function` is about the functions of one artifact, and the project has several")
             .hint("say which: `--artifact NAME --function NAME`"));
     }
     let cloud = super::connect(global, projects.first().map(Project::settings)).await?;
+    let mut built = Vec::new();
+    if args.full_if_needed {
+        let mode = if args.dry_run { Mode::DryRun } else { Mode::Execute };
+        let mut rest = Vec::with_capacity(projects.len());
+        for project in projects {
+            if needs_full(ui, &cloud, &project, &interrupts).await? {
+                let document = super::full::build(ui, &cloud, &project, mode, &interrupts).await?;
+                if project.settings().name.is_none() {
+                    ui.document(&document)?;
+                    return Ok(u8::from(!document.ok));
+                }
+                let name = project.settings().name.clone().unwrap_or_default();
+                built.push(Named { name, outcome: Ended::Full(Box::new(document)) });
+            } else {
+                rest.push(project);
+            }
+        }
+        projects = rest;
+    }
     let deployments = projects
         .iter()
         .map(|project| deployment(ui, &cloud, project, &args))
@@ -58,7 +81,40 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: args::Deploy) -> Result<
         ui.document(&deploy)?;
         return Ok(deploy.exit_code());
     }
-    several(ui, deployments, &interrupts).await
+    several(ui, deployments, built, &interrupts).await
+}
+
+/// Whether a patch can't do what changed: there is no artifact, or dependencies or the stack's template were edited since
+/// the last full build.
+async fn needs_full(ui: &Ui, cloud: &Cloud, project: &Project, interrupts: &Interrupts) -> Result<bool> {
+    let url = super::artifact_of(project.settings())?;
+    let compared = {
+        let _progress = ui.progress("Comparing");
+        let quiet = ui.part();
+        tokio::select! {
+            compared = compare::compare(&quiet, cloud, project, &url, Deletion::Owned) => compared,
+            () = interrupts.nth(1) => return Err(nothing_changed()),
+        }
+    };
+    let why = match compared {
+        Ok(comparison) => {
+            let template = project.settings().full.template.as_ref();
+            let counts = |change: &&ManifestChange| {
+                change.kind != ManifestKind::Template || template.is_some_and(|(name, _)| *name == change.path)
+            };
+            let changed: Vec<String> =
+                comparison.beyond_a_patch.iter().filter(counts).map(|change| format!("`{}`", change.path)).collect();
+            match changed.as_slice() {
+                [] => return Ok(false),
+                [one] => format!("{one} has changed since the last one"),
+                many => format!("{} have changed since the last one", many.join(", ")),
+            }
+        }
+        Err(error) if error.error_type() == "ArtifactNotFound" => format!("there is no {url} yet"),
+        Err(error) => return Err(error),
+    };
+    ui.status("Full build", format!("as {why}"));
+    Ok(true)
 }
 
 /// What the flags and the settings of `project` ask for.
@@ -79,7 +135,7 @@ fn deployment<'a>(ui: &'a Ui, cloud: &'a Cloud, project: &'a Project, args: &arg
 }
 
 /// All at once. What one has to tell stays together; that one fails doesn't stop the others.
-async fn several(ui: &Ui, deployments: Vec<Deployment<'_>>, interrupts: &Interrupts) -> Result<u8> {
+async fn several(ui: &Ui, deployments: Vec<Deployment<'_>>, built: Vec<Named>, interrupts: &Interrupts) -> Result<u8> {
     let progress = ui.progress("Deploying");
     progress.of(deployments.len());
     let all = deployments.into_iter().map(async |deployment| {
@@ -100,9 +156,15 @@ async fn several(ui: &Ui, deployments: Vec<Deployment<'_>>, interrupts: &Interru
         ui.tell(&part);
         Named { name, outcome }
     });
-    let artifacts = futures::future::join_all(all).await;
+    let mut artifacts = futures::future::join_all(all).await;
     drop(progress);
-    let ok = artifacts.iter().all(|artifact| matches!(&artifact.outcome, Ended::Deploy(deploy) if deploy.ok));
+    artifacts.extend(built);
+    artifacts.sort_by(|a, b| a.name.cmp(&b.name));
+    let ok = artifacts.iter().all(|artifact| match &artifact.outcome {
+        Ended::Deploy(deploy) => deploy.ok,
+        Ended::Full(full) => full.ok,
+        Ended::Failed { .. } => false,
+    });
     ui.document(&Several { command: "deploy", ok, artifacts })?;
     Ok(u8::from(!ok))
 }
@@ -121,7 +183,7 @@ pub(super) fn show(ui: &Ui, deploy: &Deploy) {
     let stale = with(deploy, Status::Stale).count();
     let live = with(deploy, Status::Live).count();
     if live + failed.len() + stale > 0 {
-        ui.result(table(deploy).render(ui.width()));
+        ui.result(table(&deploy.functions, deploy.dry_run).render(ui.width()));
     }
     for error in failed.iter().filter_map(|outcome| outcome.error.as_ref()) {
         ui.error(error);
@@ -151,20 +213,20 @@ fn with(deploy: &Deploy, status: Status) -> impl Iterator<Item = &Outcome> {
 }
 
 /// Functions, with what they ran before and run now.
-fn table(deploy: &Deploy) -> Table {
+pub(super) fn table(outcomes: &[Outcome], dry_run: bool) -> Table {
     let columns =
         [("FUNCTION", Align::Left), ("STATUS", Align::Left), ("CODE SHA-256", Align::Left), ("TIME", Align::Right)];
     // In a dry run nothing takes any time.
-    let shown = if deploy.dry_run { &columns[..3] } else { &columns[..] };
+    let shown = if dry_run { &columns[..3] } else { &columns[..] };
     let mut table = Table::new(shown);
-    for outcome in &deploy.functions {
+    for outcome in outcomes {
         let (before, now) = (short_sha(&outcome.previous_code_sha256), short_sha(&outcome.code_sha256));
-        let code = if before == now { now.to_owned() } else { format!("{before} → {now}") };
+        let code = if before == now || before.is_empty() { now.to_owned() } else { format!("{before} → {now}") };
         let time = match outcome.elapsed_ms {
             0 => String::new(),
             ms => duration(Duration::from_millis(ms)),
         };
-        table.row([outcome.name.clone(), word(outcome.status, deploy.dry_run).to_owned(), code, time]);
+        table.row([outcome.name.clone(), word(outcome.status, dry_run).to_owned(), code, time]);
     }
     table
 }

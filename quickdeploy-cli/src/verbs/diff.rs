@@ -67,7 +67,7 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Diff) -> Result<u
             name,
             different: !diff.is_empty(),
             artifact: ArtifactDocument::of(&url, &comparison.artifact),
-            changes: DiffDocument::of(diff),
+            changes: DiffDocument::of(&comparison),
         });
     }
     let different = differences.iter().any(|difference| difference.different);
@@ -93,7 +93,7 @@ fn tell(ui: &Ui, url: &ArtifactUrl, comparison: &Comparison, deletion: Deletion)
             count(diff.only_in_artifact.len() as u64)
         ));
     }
-    compare::warn_of_manifests(ui, diff);
+    compare::warn_of_manifests(ui, &comparison.beyond_a_patch);
 }
 
 /// `A name  size`, `M name  size`, `D name`: legible without colour, easy to cut by columns.

@@ -3,6 +3,7 @@
 mod demo;
 mod deploy;
 mod diff;
+mod full;
 mod init;
 mod local;
 mod patch;
@@ -21,6 +22,7 @@ pub(crate) use zipedit_function::bootstrap;
 pub(crate) async fn run(ui: &Ui, global: &Global, verb: Verb) -> Result<u8> {
     match verb {
         Verb::Deploy(args) => deploy::run(ui, global, args).await,
+        Verb::Full(args) => full::run(ui, global, &args).await,
         Verb::Diff(args) => diff::run(ui, global, &args).await,
         Verb::Init(args) => init::run(ui, global, &args).await,
         Verb::Patch(args) => patch::run(ui, global, &args).await,

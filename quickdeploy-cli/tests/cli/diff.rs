@@ -44,5 +44,5 @@ async fn a_changed_dependency_manifest_is_warned_of() {
         "{}",
         ran.stderr
     );
-    assert!(ran.stderr.contains("hint: install and upload the whole artifact"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("hint: a full build does: `quickdeploy full`"), "{}", ran.stderr);
 }

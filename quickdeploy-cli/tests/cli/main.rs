@@ -5,6 +5,7 @@ mod demo;
 mod deploy;
 mod diff;
 mod failures;
+mod full;
 mod init;
 mod interrupts;
 mod local;

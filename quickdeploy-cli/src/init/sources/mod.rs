@@ -157,7 +157,7 @@ fn relative(path: &str) -> Option<String> {
 fn from_template(directory: &Path, base: &str, functions: Vec<TemplateFunction>) -> Vec<SourceFunction> {
     let local = |function: TemplateFunction| {
         let code = match &function.code {
-            Code::Local(path) => relative(&format!("{base}/{path}").trim_start_matches('/')),
+            Code::Local(path) => relative(format!("{base}/{path}").trim_start_matches('/')),
             Code::S3 { .. } | Code::Unknown(_) => None,
             Code::Inline | Code::Image => return None,
         };

@@ -79,7 +79,7 @@ impl RawFunctions {
 }
 
 /// The pattern of `FunctionName` in Lambda's API: a name, a partial ARN or an ARN.
-fn check_function_name(name: &str) -> Result<(), String> {
+pub(super) fn check_function_name(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_:$.".contains(c);
     if name.is_empty() || name.len() > 170 || !name.chars().all(allowed) {
         return Err(format!("`{name}` is not a function name: use letters, digits, `-` and `_`, or an ARN"));

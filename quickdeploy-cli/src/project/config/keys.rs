@@ -7,10 +7,12 @@ use std::path::{Component, Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::full::{NewFunction, Scalar};
 use super::functions::RawFunctions;
 use super::{CONFIG_FILE, STATE_DIR, Settings, Via};
 use crate::project::config_error::ConfigError;
 use crate::project::rules;
+use crate::stack::DeploymentMode;
 
 pub(super) fn whole_root() -> Vec<(String, String)> {
     vec![(String::new(), String::new())]
@@ -28,6 +30,15 @@ pub(super) struct Keys {
     pub(super) exclude: Option<Vec<Spanned<String>>>,
     pub(super) via: Option<Via>,
     pub(super) build: Option<Spanned<String>>,
+    pub(super) codebuild: Option<Spanned<String>>,
+    pub(super) role: Option<Spanned<String>>,
+    pub(super) stack: Option<Spanned<String>>,
+    pub(super) template: Option<Spanned<String>>,
+    pub(super) parameters: Option<BTreeMap<String, Scalar>>,
+    pub(super) capabilities: Option<Vec<Spanned<String>>>,
+    pub(super) tags: Option<BTreeMap<String, Scalar>>,
+    pub(super) deployment_mode: Option<DeploymentMode>,
+    pub(super) create: Option<BTreeMap<Spanned<String>, NewFunction>>,
     pub(super) zipedit: Option<Spanned<String>>,
     pub(super) region: Option<Spanned<String>>,
     pub(super) profile: Option<Spanned<String>>,
@@ -47,7 +58,17 @@ impl Keys {
             include: self.include.or(general.include),
             exclude: self.exclude.or(general.exclude),
             via: self.via.or(general.via),
-            build: self.build.or(general.build),
+            // Who says how to build says it for both keys: one of them replaces the other.
+            build: if self.codebuild.is_some() { self.build.clone() } else { self.build.clone().or(general.build) },
+            codebuild: if self.build.is_some() { self.codebuild } else { self.codebuild.or(general.codebuild) },
+            role: self.role.or(general.role),
+            stack: self.stack.or(general.stack),
+            template: self.template.or(general.template),
+            parameters: self.parameters.or(general.parameters),
+            capabilities: self.capabilities.or(general.capabilities),
+            tags: self.tags.or(general.tags),
+            deployment_mode: self.deployment_mode.or(general.deployment_mode),
+            create: self.create.or(general.create),
             zipedit: self.zipedit.or(general.zipedit),
             region: self.region.or(general.region),
             profile: self.profile.or(general.profile),
@@ -84,6 +105,7 @@ impl Keys {
             }
             url => url.as_ref().map(|url| url.get_ref().clone()),
         };
+        let full = self.full_build(&directory, at)?;
         Ok(Settings {
             file: Some(file.to_owned()),
             env: env.map(str::to_owned),
@@ -99,13 +121,13 @@ impl Keys {
                     let span = functions.span();
                     Some(functions.into_inner().check().map_err(|message| at(span, message))?)
                 }
-                None => None,
+                None => full.functions(),
             },
+            full,
             map: resolve_map(self.map, at)?,
             include: check_patterns(self.include, at)?,
             exclude: check_patterns(self.exclude, at)?,
             via: self.via.unwrap_or_default(),
-            build: not_empty(self.build, "build")?,
             zipedit: not_empty(self.zipedit, "zipedit")?,
             region: not_empty(self.region, "region")?,
             profile: not_empty(self.profile, "profile")?,

@@ -13,4 +13,7 @@ pub struct Answer {
     pub report: Report,
     /// Time that the edit took, in milliseconds.
     pub elapsed_ms: u64,
+    /// Version of the function that made the edit, such as `0.1.0`. The first ones didn't say: empty.
+    #[serde(default)]
+    pub version: String,
 }

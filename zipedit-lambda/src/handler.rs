@@ -117,7 +117,7 @@ impl Handler {
         let (report, known) = edit_from(&store, self.recall(&source), &changes, &options).await?;
         self.remember(source, known);
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Ok(Answer { report, elapsed_ms })
+        Ok(Answer { report, elapsed_ms, version: env!("CARGO_PKG_VERSION").to_owned() })
     }
 
     fn store(&self, at: &Source) -> S3Store {

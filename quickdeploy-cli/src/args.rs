@@ -105,6 +105,8 @@ pub(crate) enum Verb {
     Init(Init),
     /// Edit one artifact, in S3 or in a local file, with no configuration
     Patch(Patch),
+    /// Look for what is wrong: credentials, permissions, bucket, functions; each with how to mend it
+    Doctor(Doctor),
     /// See all of it happen on this machine: no AWS account, nothing to set up
     Demo(Demo),
     /// Run S3 and Lambda on this machine for any AWS client
@@ -294,6 +296,24 @@ impl FromStr for Mode {
             _ => Err(format!("`{digits}` is not an octal mode such as 0644 or 0755")),
         }
     }
+}
+
+/// `quickdeploy doctor`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(after_help = "\
+Nothing is changed, and nothing is written but a trial upload that is aborted at once. Exit code 1: something is broken
+that a deployment needs.")]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) artifacts: Chosen,
+
+    /// Abort unfinished uploads to the artifact that are older than a day, after asking
+    #[arg(long)]
+    pub(crate) fix: bool,
+
+    /// Don't ask
+    #[arg(long, short, requires = "fix")]
+    pub(crate) yes: bool,
 }
 
 /// `quickdeploy demo`.

@@ -99,6 +99,11 @@ impl Cloud {
 }
 
 impl Cloud {
+    /// When the credentials end, if they say so.
+    pub(crate) async fn credentials_end(&self) -> Option<SystemTime> {
+        self.config.credentials_provider()?.provide_credentials().await.ok()?.expiry()
+    }
+
     /// Finds region and credentials.
     ///
     /// # Errors

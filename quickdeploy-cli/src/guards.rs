@@ -1,7 +1,7 @@
 //! What an update could not succeed with, looked for before anything is written: container images, functions in
 //! another region than the bucket, enforced code signing.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use aws_sdk_lambda::types::CodeSigningPolicy;
 
@@ -64,34 +64,50 @@ async fn code_signing(cloud: &Cloud, functions: &[Function]) -> Result<Option<St
         }
         Err(error) => return Ok(Some(format!("code signing could not be checked: {error}"))),
     };
-    for arn in enforcing {
+    let enforced = enforced_by(cloud, enforcing).await?;
+    match functions.iter().find_map(|function| Some((function, enforced.get(&function.arn)?))) {
+        Some((function, config)) => Err(Error::new(
+            "CodeSigningEnforced",
+            format!("`{}` takes only signed code ({config}): a patched zip has no signature", function.name),
+        )
+        .hint("deploy it through its signing pipeline, or let its code signing policy only warn")),
+        None => Ok(None),
+    }
+}
+
+/// The ARNs of the functions that take only signed code, each with the configuration that says so.
+///
+/// # Errors
+///
+/// The configurations can't be listed, or not the functions that they are for.
+pub(crate) async fn enforced(cloud: &Cloud) -> Result<BTreeMap<String, String>> {
+    enforced_by(cloud, enforcing_configs(cloud).await?).await
+}
+
+async fn enforced_by(cloud: &Cloud, configs: Vec<String>) -> Result<BTreeMap<String, String>> {
+    let mut enforced = BTreeMap::new();
+    for config in configs {
         let mut marker: Option<String> = None;
         loop {
             let page = retried(&cloud.control_plane, || {
                 cloud
                     .lambda
                     .list_functions_by_code_signing_config()
-                    .code_signing_config_arn(&arn)
+                    .code_signing_config_arn(&config)
                     .set_marker(marker.clone())
                     .send()
             })
             .await
             .map_err(|error| cloud.explain("could not list the functions with enforced code signing", &error))?;
-            let signed: BTreeSet<&String> = page.function_arns.iter().flatten().collect();
-            if let Some(function) = functions.iter().find(|function| signed.contains(&function.arn)) {
-                return Err(Error::new(
-                    "CodeSigningEnforced",
-                    format!("`{}` takes only signed code ({arn}): a patched zip has no signature", function.name),
-                )
-                .hint("deploy it through its signing pipeline, or let its code signing policy only warn"));
-            }
+            let arns = page.function_arns.unwrap_or_default();
+            enforced.extend(arns.into_iter().map(|function| (function, config.clone())));
             marker = page.next_marker;
             if marker.as_deref().is_none_or(str::is_empty) {
                 break;
             }
         }
     }
-    Ok(None)
+    Ok(enforced)
 }
 
 /// The code signing configurations of the account that refuse unsigned code.

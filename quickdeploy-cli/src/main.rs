@@ -9,6 +9,7 @@ mod compare;
 mod demo;
 mod deployment;
 mod digest;
+mod doctor;
 mod error;
 mod full;
 mod functions;

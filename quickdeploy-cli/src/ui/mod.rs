@@ -279,6 +279,15 @@ impl Ui {
         }
     }
 
+    /// On a terminal, a text of a result in lines that fit to the right of `indent` columns. Elsewhere as it is, so that
+    /// it can be searched.
+    pub(crate) fn paragraph(&self, text: &str, indent: usize) -> String {
+        match terminal_size::terminal_size_of(io::stdout()) {
+            Some(_) => wrap(text, self.width(), indent),
+            None => text.to_owned(),
+        }
+    }
+
     /// As much of a line as fits under the text of a status line.
     pub(crate) fn fitting(&self, line: &str) -> String {
         end_cut(line, self.width().saturating_sub(VERB_WIDTH + 1))

@@ -3,6 +3,7 @@
 mod demo;
 mod deploy;
 mod diff;
+mod doctor;
 mod full;
 mod init;
 mod local;
@@ -26,6 +27,7 @@ pub(crate) async fn run(ui: &Ui, global: &Global, verb: Verb) -> Result<u8> {
         Verb::Diff(args) => diff::run(ui, global, &args).await,
         Verb::Init(args) => init::run(ui, global, &args).await,
         Verb::Patch(args) => patch::run(ui, global, &args).await,
+        Verb::Doctor(args) => doctor::run(ui, global, &args).await,
         Verb::Demo(args) => demo::run(ui, &args).await,
         Verb::Local(args) => local::run(ui, &args).await,
         // Has no runtime to share and nothing to say: see `main`.

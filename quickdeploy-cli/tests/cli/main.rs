@@ -4,6 +4,7 @@
 mod demo;
 mod deploy;
 mod diff;
+mod doctor;
 mod failures;
 mod full;
 mod init;

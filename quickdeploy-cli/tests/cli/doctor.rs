@@ -1,0 +1,243 @@
+//! `quickdeploy doctor`: what is wrong is found, named and mended, and nothing is changed by looking.
+
+use aws_sdk_s3::types::{
+    BucketLifecycleConfiguration, BucketVersioningStatus, ExpirationStatus, LifecycleExpiration, LifecycleRule,
+    LifecycleRuleFilter, VersioningConfiguration,
+};
+use local_cloud::{Action, Fault};
+use serde_json::Value;
+
+use crate::world::{BUCKET, KEY, Ran, World, config};
+
+const DENIED: Action = Action::Respond { status: 403, code: "AccessDenied" };
+const LAMBDA_DENIED: Action = Action::Respond { status: 403, code: "AccessDeniedException" };
+
+async fn examine(world: &World) -> Ran {
+    world.run(&["doctor", "--json"]).await
+}
+
+/// The findings of one check, or about one action.
+fn findings<'a>(document: &'a Value, name: &str) -> Vec<&'a Value> {
+    let all = document["findings"].as_array().unwrap();
+    all.iter().filter(|finding| finding["check"] == name || finding["permission"]["action"] == name).collect()
+}
+
+fn only<'a>(document: &'a Value, name: &str) -> &'a Value {
+    match findings(document, name)[..] {
+        [one] => one,
+        ref others => panic!("{name}: {others:#?}\n{document:#}"),
+    }
+}
+
+fn mend(finding: &Value) -> String {
+    finding["mend"].to_string()
+}
+
+#[tokio::test]
+async fn a_healthy_project_has_all_that_a_deployment_needs_and_looking_changes_nothing() {
+    let world = World::with_functions(&["start", "stop"]).await;
+    let before = (world.etag().await, world.live("start").await);
+    let ran = examine(&world).await.expect_code(0);
+    let document = ran.json();
+    assert_eq!(document["ok"], true);
+    assert_eq!(document["policy"], Value::Null);
+    for action in [
+        "s3:GetObject",
+        "s3:GetObjectTagging",
+        "s3:PutObject",
+        "s3:AbortMultipartUpload",
+        "s3:ListBucketVersions",
+        "logs:FilterLogEvents",
+    ] {
+        assert_eq!(only(&document, action)["level"], "ok", "{action}");
+    }
+    assert_eq!(findings(&document, "lambda:UpdateFunctionCode").len(), 2);
+    assert_eq!(findings(&document, "function").len(), 2);
+    for finding in document["findings"].as_array().unwrap() {
+        assert_ne!(finding["level"], "failed", "{finding:#}");
+    }
+    assert_eq!((world.etag().await, world.live("start").await), before);
+    assert_eq!(world.requests("CompleteMultipartUpload").len() + world.requests("PutObject").len(), 0);
+    let left = world.s3.list_multipart_uploads().bucket(BUCKET).send().await.unwrap();
+    assert!(left.uploads().is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn each_permission_that_is_missing_is_named_with_its_resource_and_statement() {
+    let object = format!("arn:aws:s3:::{BUCKET}/{KEY}");
+    let function = "arn:aws:lambda:us-east-1:000000000000:function:start".to_owned();
+    let cases = [
+        ("CreateMultipartUpload", DENIED, "s3:PutObject", &object, "failed"),
+        ("AbortMultipartUpload", DENIED, "s3:AbortMultipartUpload", &object, "failed"),
+        ("GetObject", DENIED, "s3:GetObject", &object, "failed"),
+        ("GetObjectTagging", DENIED, "s3:GetObjectTagging", &object, "warning"),
+        ("UpdateFunctionCode", LAMBDA_DENIED, "lambda:UpdateFunctionCode", &function, "failed"),
+        ("GetFunction", LAMBDA_DENIED, "lambda:GetFunction", &function, "failed"),
+    ];
+    let world = World::with_functions(&["start"]).await;
+    for (operation, refused, action, resource, level) in cases {
+        world.cloud.faults().clear();
+        world.cloud.faults().inject(Fault::on(operation).always().then(refused));
+        let ran = examine(&world).await.expect_code(i32::from(level == "failed"));
+        let document = ran.json();
+        let finding = only(&document, action);
+        assert_eq!(finding["level"], *level, "{finding:#}");
+        assert_eq!(finding["permission"]["resource"], **resource);
+        assert!(mend(finding).contains(action) && mend(finding).contains(resource.as_str()), "{finding:#}");
+        let statements = document["policy"]["Statement"].as_array().unwrap();
+        let named = statements.iter().any(|statement| {
+            statement["Resource"] == **resource && statement["Action"].as_array().unwrap().contains(&action.into())
+        });
+        assert!(named, "{statements:#?}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_is_not_begun_where_it_could_not_be_aborted() {
+    let world = World::with_functions(&["start"]).await;
+    world.cloud.faults().inject(Fault::on("AbortMultipartUpload").always().then(DENIED));
+    let document = examine(&world).await.expect_code(1).json();
+    assert_eq!(only(&document, "s3:PutObject")["level"], "notChecked");
+    assert_eq!(world.requests("CreateMultipartUpload").len(), 0);
+}
+
+#[tokio::test]
+async fn a_function_that_is_missing_does_not_hide_the_others() {
+    let world = World::with_functions(&["start"]).await;
+    world.write("quickdeploy.toml", &config(&["start", "gone"], "direct"));
+    let document = examine(&world).await.expect_code(1).json();
+    let found = findings(&document, "function");
+    assert_eq!(found.len(), 2);
+    let gone = found.iter().find(|finding| finding["level"] == "failed").unwrap();
+    assert!(gone["message"].as_str().unwrap().contains("`gone`"), "{gone:#}");
+}
+
+#[tokio::test]
+async fn only_a_configuration_that_uses_the_function_needs_it() {
+    let world = World::with_functions(&["start"]).await;
+    world.lambda.delete_function().function_name("zipedit").send().await.unwrap();
+    for (via, code, level) in [("lambda", 1, Some("failed")), ("auto", 0, Some("warning")), ("direct", 0, None)] {
+        world.write("quickdeploy.toml", &config(&["start"], via));
+        let document = examine(&world).await.expect_code(code).json();
+        let found = findings(&document, "zipedit");
+        assert_eq!(found.first().map(|finding| finding["level"].as_str().unwrap()), level, "{via}: {found:#?}");
+        if let Some(finding) = found.first() {
+            assert!(mend(finding).contains("quickdeploy bootstrap"), "{finding:#}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_function_is_asked_whether_it_can_read_the_artifact() {
+    let world = World::with_functions(&["start"]).await;
+    world.write("quickdeploy.toml", &config(&["start"], "lambda"));
+    let document = examine(&world).await.expect_code(0).json();
+    let zipedit = only(&document, "zipedit");
+    let expected = format!("`zipedit` {} can read the artifact", env!("CARGO_PKG_VERSION"));
+    assert_eq!(zipedit["message"], expected);
+    assert_eq!(zipedit["level"], "ok");
+}
+
+#[tokio::test]
+async fn a_bucket_without_versions_is_a_warning_with_the_command_that_mends_it() {
+    let world = World::with_functions(&["start"]).await;
+    let off = VersioningConfiguration::builder().status(BucketVersioningStatus::Suspended).build();
+    world.s3.put_bucket_versioning().bucket(BUCKET).versioning_configuration(off).send().await.unwrap();
+    let document = examine(&world).await.expect_code(0).json();
+    let versioning = only(&document, "versioning");
+    assert_eq!(versioning["level"], "warning");
+    assert!(mend(versioning).contains("put-bucket-versioning --bucket artifacts"), "{versioning:#}");
+}
+
+#[tokio::test]
+async fn a_rule_that_expires_the_artifact_is_found_by_its_filter() {
+    let world = World::with_functions(&["start"]).await;
+    let rule = |id: &str, prefix: &str| {
+        LifecycleRule::builder()
+            .id(id)
+            .status(ExpirationStatus::Enabled)
+            .filter(LifecycleRuleFilter::builder().prefix(prefix).build())
+            .expiration(LifecycleExpiration::builder().days(30).build())
+            .build()
+            .unwrap()
+    };
+    let rules = BucketLifecycleConfiguration::builder().rules(rule("logs", "logs/")).rules(rule("tidy", "app/"));
+    let rules = rules.build().unwrap();
+    world.s3.put_bucket_lifecycle_configuration().bucket(BUCKET).lifecycle_configuration(rules).send().await.unwrap();
+    let document = examine(&world).await.expect_code(0).json();
+    let found = only(&document, "lifecycle");
+    assert_eq!(found["level"], "warning");
+    let message = found["message"].as_str().unwrap();
+    assert!(message.contains("`tidy`") && message.contains("30 days"), "{message}");
+    // The rules that are there would be replaced by a command that names only the new one.
+    assert!(mend(only(&document, "unfinishedUploads")).contains("add to the rules"), "{document:#}");
+}
+
+#[tokio::test]
+async fn uploads_of_today_are_left_alone() {
+    let world = World::with_functions(&["start"]).await;
+    world.s3.create_multipart_upload().bucket(BUCKET).key(KEY).send().await.unwrap();
+    let ran = world.run(&["doctor", "--json", "--fix", "--yes"]).await.expect_code(0);
+    let document = ran.json();
+    assert_eq!(only(&document, "uploads")["level"], "ok");
+    assert!(only(&document, "uploads")["message"].as_str().unwrap().contains("1 upload under way"));
+    assert_eq!(document["aborted"], serde_json::json!([]));
+    let left = world.s3.list_multipart_uploads().bucket(BUCKET).send().await.unwrap();
+    assert_eq!(left.uploads().len(), 1);
+}
+
+#[tokio::test]
+async fn without_anybody_to_ask_nothing_is_fixed() {
+    let world = World::with_functions(&["start"]).await;
+    let ran = world.run(&["doctor", "--fix"]).await.expect_code(2);
+    assert!(ran.stderr.contains("--yes"), "{ran:#?}");
+    assert!(world.cloud.requests().is_empty());
+}
+
+#[tokio::test]
+async fn without_a_configuration_the_account_is_examined_all_the_same() {
+    let world = World::with_functions(&["start"]).await;
+    std::fs::remove_file(world.project.path().join("quickdeploy.toml")).unwrap();
+    let document = examine(&world).await.expect_code(1).json();
+    assert_eq!(only(&document, "config")["level"], "failed");
+    let who = only(&document, "credentials");
+    assert_eq!(who["message"], "you are arn:aws:iam::000000000000:user/test");
+    assert_eq!(only(&document, "clock")["level"], "ok");
+}
+
+#[tokio::test]
+async fn credentials_that_aws_does_not_accept_are_one_finding_and_not_twenty() {
+    let world = World::with_functions(&["start"]).await;
+    let expired = Action::Respond { status: 403, code: "ExpiredToken" };
+    world.cloud.faults().inject(Fault::on("*").always().then(expired));
+    let document = examine(&world).await.expect_code(1).json();
+    assert_eq!(only(&document, "credentials")["level"], "failed");
+    let failed: Vec<&Value> =
+        document["findings"].as_array().unwrap().iter().filter(|finding| finding["level"] == "failed").collect();
+    assert_eq!(failed.len(), 1, "{failed:#?}");
+}
+
+#[tokio::test]
+async fn an_artifact_that_is_no_zip_and_one_that_is_missing_are_told_apart() {
+    let world = World::with_functions(&["start"]).await;
+    world.s3.put_object().bucket(BUCKET).key(KEY).body(b"hello".to_vec().into()).send().await.unwrap();
+    let document = examine(&world).await.expect_code(1).json();
+    assert!(only(&document, "artifact")["message"].as_str().unwrap().contains("not a zip"), "{document:#}");
+    world.s3.delete_object().bucket(BUCKET).key(KEY).send().await.unwrap();
+    let document = examine(&world).await.expect_code(1).json();
+    let missing = only(&document, "artifact");
+    assert!(missing["message"].as_str().unwrap().contains("there is no artifact"), "{missing:#}");
+    assert!(mend(missing).contains("quickdeploy full"), "{missing:#}");
+}
+
+#[tokio::test]
+async fn people_see_headings_marks_and_the_way_out() {
+    let world = World::with_functions(&["start"]).await;
+    world.cloud.faults().inject(Fault::on("CreateMultipartUpload").always().then(DENIED));
+    let ran = world.run(&["doctor"]).await.expect_code(1);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert!(lines.contains(&"Account") && lines.contains(&"Permissions"), "{}", ran.stdout);
+    let failed = lines.iter().position(|line| line.starts_with("      FAILED s3:PutObject on ")).unwrap();
+    assert!(lines[failed + 1].trim_start().starts_with("→ allow it: {\"Effect\""), "{}", ran.stdout);
+    assert!(ran.stderr.contains("1 thing that a deployment needs is broken"), "{}", ran.stderr);
+}

@@ -97,6 +97,8 @@ pub(crate) enum Color {
 pub(crate) enum Verb {
     /// Patch the artifact with what changed, update every affected function, wait until they are live
     Deploy(Deploy),
+    /// Deploy on every save
+    Watch(Watch),
     /// Build, package, upload, deploy the stack: the whole way, for first deployments and new dependencies
     Full(Full),
     /// Show how the project differs from the artifact: what `deploy` would patch
@@ -138,6 +140,24 @@ pub(crate) struct Deploy {
     /// Do a full build instead, if dependencies or the template changed since the last one, or there is no artifact yet
     #[arg(long)]
     pub(crate) full_if_needed: bool,
+
+    /// How to patch: by the zipedit function, directly from here, or whichever should be faster from here
+    #[arg(long, value_name = "HOW")]
+    pub(crate) via: Option<ViaArg>,
+}
+
+/// `quickdeploy watch`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(after_help = "\
+It deploys what differs, and from then on what is saved: only the files that changed here, so that what others deploy
+meanwhile stays. With `--json` there is a line of JSON for each save.")]
+pub(crate) struct Watch {
+    #[command(flatten)]
+    pub(crate) artifacts: Chosen,
+
+    /// Update only these functions (repeat, or separate by commas)
+    #[arg(long = "function", value_name = "NAME", value_delimiter = ',')]
+    pub(crate) functions: Vec<String>,
 
     /// How to patch: by the zipedit function, directly from here, or whichever should be faster from here
     #[arg(long, value_name = "HOW")]
@@ -194,8 +214,7 @@ serverless.yml, cdk.out. `--env NAME` chooses SAM's config environment or the Se
 Examples:
   quickdeploy init my-function
   quickdeploy init --stack my-stack --dry-run
-  quickdeploy init my-function --artifact s3://my-bucket/my-function.zip --adopt
-  quickdeploy init --artifact s3://my-bucket/quickdeploy/ --adopt")]
+  quickdeploy init my-function --artifact s3://my-bucket/my-function.zip --adopt")]
 pub(crate) struct Init {
     /// The Lambda function to begin with: its name or ARN
     pub(crate) function: Option<String>,
@@ -204,8 +223,7 @@ pub(crate) struct Init {
     #[arg(long, value_name = "STACK", conflicts_with = "function")]
     pub(crate) stack: Option<String>,
 
-    /// The zip in S3 that the functions are deployed from [else: it is looked for]; with a `/` at its end, the place
-    /// below which each package has its own
+    /// The zip in S3 that the functions are deployed from [else: it is looked for]
     #[arg(long, value_name = "s3://BUCKET/KEY")]
     pub(crate) artifact: Option<String>,
 

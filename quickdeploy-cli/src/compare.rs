@@ -48,6 +48,27 @@ pub(crate) async fn compare(
     let opened = async { zipedit::open(&store).await.map_err(|error| artifact_error(cloud, &error)) };
     let (artifact, scan) = tokio::try_join!(opened, scanned)?;
 
+    let (scan, difference) = difference(project, &artifact, scan, deletion).await?;
+    let Difference { diff, beyond_a_patch } = difference?;
+    ui.verbose(format!("{} files here, {} of them read; the others are known to the index", scan.len(), scan.read()));
+    Ok(Comparison { store, artifact, scan, diff, beyond_a_patch })
+}
+
+/// What differs, and what of it a patch can't bring about.
+pub(crate) struct Difference {
+    pub(crate) diff: Diff,
+    /// As in [`Comparison`].
+    pub(crate) beyond_a_patch: Vec<ManifestChange>,
+}
+
+/// What differs between the artifact and the project's files; an error when a file can't be read. The scan comes back
+/// either way.
+pub(crate) async fn difference(
+    project: &Project,
+    artifact: &S3Artifact,
+    scan: Scan,
+    deletion: Deletion,
+) -> Result<(Scan, Result<Difference>)> {
     let entries: Vec<(String, u64, u32, bool)> = artifact
         .directory()
         .entries()
@@ -55,31 +76,38 @@ pub(crate) async fn compare(
         .collect();
     let built = artifact.object().metadata(built_from::KEY).and_then(BuiltFrom::decode);
     let mut scan = scan;
-    let of_project = project.clone();
-    let (scan, diff, beyond_a_patch) = blocking(move || {
+    let project = project.clone();
+    in_background(move || {
         let entries: Vec<ArtifactEntry<'_>> = entries
             .iter()
             .map(|(name, size, crc32, is_dir)| ArtifactEntry { name, size: *size, crc32: *crc32, is_dir: *is_dir })
             .collect();
-        let diff = scan.diff(&entries, deletion)?;
-        let beyond_a_patch = match built {
-            None => diff.manifests.clone(),
-            Some(built) => {
-                let now = BuiltFrom::new(&of_project.manifests_of(&scan)?);
-                let template = of_project.settings().full.template.as_ref();
-                let is_template = |path: &str| template.is_some_and(|(name, _)| name == path);
-                let mut changes = now.changed_since(&built, is_template);
-                // Templates that no full build deploys are only known by the artifact.
-                let others = diff.manifests.iter().filter(|change| change.kind == ManifestKind::Template);
-                changes.extend(others.filter(|change| !changes.contains(change)).cloned().collect::<Vec<_>>());
-                changes
-            }
-        };
-        Ok((scan, diff, beyond_a_patch))
+        let difference = scan.diff(&entries, deletion).and_then(|diff| {
+            let beyond_a_patch = beyond_a_patch(&project, &scan, &diff, built.as_ref())?;
+            Ok(Difference { diff, beyond_a_patch })
+        });
+        (scan, difference.map_err(|error| project_error(&error)))
     })
-    .await?;
-    ui.verbose(format!("{} files here, {} of them read; the others are known to the index", scan.len(), scan.read()));
-    Ok(Comparison { store, artifact, scan, diff, beyond_a_patch })
+    .await
+}
+
+/// What was declared anew since the full build that the artifact tells of; without one, since the artifact's own files.
+fn beyond_a_patch(
+    project: &Project,
+    scan: &Scan,
+    diff: &Diff,
+    built: Option<&BuiltFrom>,
+) -> Result<Vec<ManifestChange>, ProjectError> {
+    let Some(built) = built else { return Ok(diff.manifests.clone()) };
+    let now = BuiltFrom::new(&project.manifests_of(scan)?);
+    let template = project.settings().full.template.as_ref();
+    let is_template = |path: &str| template.is_some_and(|(name, _)| name == path);
+    let mut changes = now.changed_since(built, is_template);
+    // Templates that no full build deploys are only known by the artifact.
+    let others = diff.manifests.iter().filter(|change| change.kind == ManifestKind::Template);
+    let others: Vec<ManifestChange> = others.filter(|change| !changes.contains(change)).cloned().collect();
+    changes.extend(others);
+    Ok(changes)
 }
 
 /// Runs what reads the disk where it doesn't hold up the network.

@@ -10,17 +10,17 @@ use serde::Serialize;
 use zipedit::{Changes, Content, EntryName, Object as _, Options, Report, Stop, Strategy};
 
 use crate::aws::Cloud;
-use crate::compare::{self, ArtifactDocument, Comparison, DiffDocument, blocking};
+use crate::compare::{self, ArtifactDocument, Comparison, DiffDocument, blocking, in_background, project_error};
 use crate::error::{Error, Result};
 use crate::functions::{self, Function};
 use crate::guards;
 use crate::interrupt::{Interrupts, nothing_changed};
 use crate::memory::{Deployed, Memory};
-use crate::project::{ArtifactUrl, Deletion, Diff, Functions, Project, Via};
+use crate::project::{ArtifactUrl, Deletion, Diff, Functions, Project, Scan, Via};
 use crate::rollout::{Rollout, behind, is_called, live_sha256};
 use crate::ui::{Ui, bytes, count, duration};
 use crate::update::{Outcome, Status, Target};
-use crate::via::{Done, Patcher, Way, moved};
+use crate::via::{Done, Patcher, S3Artifact, Way, moved};
 
 /// What is to be deployed, where, and how.
 #[derive(Debug)]
@@ -72,13 +72,29 @@ impl Deploy {
 }
 
 /// What was found out before anything is written.
-struct Found {
-    comparison: Comparison,
-    functions: Vec<Function>,
+pub(crate) struct Found {
+    pub(crate) comparison: Comparison,
+    pub(crate) functions: Vec<Function>,
+}
+
+/// The artifact after the first half of a deploy.
+pub(crate) struct Changed {
+    deploy: Deploy,
+    /// As it is now; `None` when somebody else wrote it.
+    artifact: Option<S3Artifact>,
+}
+
+/// What is known at the end of a deploy, for one that follows.
+pub(crate) struct Known {
+    /// The artifact as it was written; `None` when somebody else wrote it.
+    pub(crate) artifact: Option<S3Artifact>,
+    pub(crate) scan: Scan,
+    /// As they were before the update.
+    pub(crate) functions: Vec<Function>,
 }
 
 impl Deployment<'_> {
-    /// Carries it out.
+    /// Finds out what there is to do, and does it.
     ///
     /// # Errors
     ///
@@ -86,18 +102,24 @@ impl Deployment<'_> {
     /// in the answer.
     pub(crate) async fn carry_out(&self, interrupts: &Interrupts) -> Result<Deploy> {
         let start = Instant::now();
-        let memory = Memory::in_directory(self.project.settings().state_dir.as_deref());
-        let remembered = memory.recall(&self.artifact.to_string());
-
         let found = tokio::select! {
-            found = self.find(&remembered) => found?,
+            found = self.find() => found?,
             () = interrupts.nth(1) => return Err(nothing_changed()),
         };
-        let Found { mut comparison, functions } = found;
-        self.tell_comparison(&comparison, start.elapsed());
-        compare::warn_of_manifests(self.ui, &comparison.beyond_a_patch);
+        let changed = self.change(&found, start, interrupts).await?;
+        self.roll_out(found, changed, start, interrupts).await.map(|(deploy, _)| deploy)
+    }
 
-        let mut document = Deploy {
+    /// The first half of a deploy that began at `start`: the artifact is patched with what was found.
+    ///
+    /// # Errors
+    ///
+    /// The artifact is as it was; or the error says that nobody could be asked.
+    pub(crate) async fn change(&self, found: &Found, start: Instant, interrupts: &Interrupts) -> Result<Changed> {
+        let comparison = &found.comparison;
+        self.tell_comparison(comparison, start.elapsed());
+        compare::warn_of_manifests(self.ui, &comparison.beyond_a_patch);
+        let mut deploy = Deploy {
             command: "deploy",
             ok: true,
             dry_run: self.dry_run,
@@ -107,54 +129,87 @@ impl Deployment<'_> {
             functions: Vec::new(),
             elapsed_ms: 0,
         };
-
-        let mut target = self.target(&document.artifact);
-        target.sha256 = remembered.sha256_of(&document.artifact.etag, target.version_id.as_deref()).map(str::to_owned);
-        let patched = if comparison.diff.is_empty() {
-            None
-        } else if self.dry_run {
-            self.rehearse(&comparison).await?;
-            None
-        } else {
-            let done = self.patch(&mut comparison, interrupts).await?;
+        let mut artifact = Some(comparison.artifact.clone());
+        if !comparison.diff.is_empty() && self.dry_run {
+            self.rehearse(comparison).await?;
+        } else if !comparison.diff.is_empty() {
+            let done = self.patch(comparison, interrupts).await?;
             self.tell_patch(&done);
-            document.artifact.etag = done.report.etag.clone();
-            document.artifact.version_id = done.report.version_id.clone();
-            document.artifact.size = done.report.size;
-            document.artifact.entries = done.report.entries;
-            target = self.target(&document.artifact);
-            Some(done)
-        };
-        if !self.dry_run {
-            // The index learns from a run without changes, too.
-            let Comparison { mut scan, diff, .. } = comparison;
-            let recorded = blocking(move || scan.record_deployed(&diff)).await;
-            self.only_a_warning(recorded);
+            deploy.artifact.etag = done.report.etag.clone();
+            deploy.artifact.version_id = done.report.version_id.clone();
+            deploy.artifact.size = done.report.size;
+            deploy.artifact.entries = done.report.entries;
+            artifact = done.artifact;
+            deploy.patch = Some(PatchDocument { via: done.way, report: done.report });
         }
-        document.patch = patched.map(|done| PatchDocument { via: done.way, report: done.report });
+        Ok(Changed { deploy, artifact })
+    }
 
+    /// The second half: the functions are updated to the artifact.
+    ///
+    /// # Errors
+    ///
+    /// A second interrupt, or an artifact that can't be read where that is needed to know who runs it. That single
+    /// functions could not be updated is in the answer.
+    pub(crate) async fn roll_out(
+        &self,
+        found: Found,
+        changed: Changed,
+        start: Instant,
+        interrupts: &Interrupts,
+    ) -> Result<(Deploy, Known)> {
+        let Found { comparison: Comparison { scan, diff, .. }, functions } = found;
+        let Changed { mut deploy, artifact } = changed;
+        let memory = self.memory();
         // What was just patched in runs nowhere yet: no need to know any hash for that.
-        let written = document.patch.as_ref().is_some_and(|patch| patch.report.strategy != Strategy::None);
-        let all_stale = written || (self.dry_run && !document.changes.is_empty());
+        let written = deploy.patch.as_ref().is_some_and(|patch| patch.report.strategy != Strategy::None);
+        let all_stale = written || (self.dry_run && !deploy.changes.is_empty());
+        let mut target = self.target(&deploy.artifact);
+        if !written {
+            let remembered = memory.recall(&self.artifact.to_string());
+            let sha256 = remembered.sha256_of(&deploy.artifact.etag, target.version_id.as_deref());
+            target.sha256 = sha256.map(str::to_owned);
+        }
         let rollout = Rollout { ui: self.ui, cloud: self.cloud, only: &self.only };
-        let sorted = rollout.sort(&functions, &mut target, &document.artifact.etag, all_stale).await?;
-        document.functions = if self.dry_run {
-            sorted.rehearsed()
+        let sorted = rollout.sort(&functions, &mut target, &deploy.artifact.etag, all_stale).await?;
+        let scan = if self.dry_run {
+            deploy.functions = sorted.rehearsed();
+            scan
         } else {
             // Written down first: whatever ends this run, the next one knows who was still to be updated.
-            self.remember(&memory, &document.artifact, &target, sorted.behind());
-            let outcomes = rollout.update(sorted, &target, interrupts).await?;
+            self.remember(&memory, &deploy.artifact, &target, sorted.behind());
+            // Nobody has to wait for the index while functions are being updated.
+            let (scan, outcomes) =
+                tokio::join!(self.record_deployed(scan, diff), rollout.update(sorted, &target, interrupts));
+            let (scan, outcomes) = (scan?, outcomes?);
             target.sha256 = target.sha256.or_else(|| live_sha256(&outcomes));
-            self.remember(&memory, &document.artifact, &target, behind(&outcomes));
-            outcomes
+            self.remember(&memory, &deploy.artifact, &target, behind(&outcomes));
+            deploy.functions = outcomes;
+            scan
         };
-        document.ok = document.functions.iter().all(|outcome| outcome.status != Status::Failed);
-        document.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Ok(document)
+        deploy.ok = deploy.functions.iter().all(|outcome| outcome.status != Status::Failed);
+        deploy.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok((deploy, Known { artifact, scan, functions }))
+    }
+
+    /// Teaches the index what the artifact holds now. It learns from a run without changes, too.
+    async fn record_deployed(&self, mut scan: Scan, diff: Diff) -> Result<Scan> {
+        let (scan, recorded) = in_background(move || {
+            let recorded = scan.record_deployed(&diff);
+            (scan, recorded)
+        })
+        .await?;
+        self.only_a_warning(recorded.map_err(|error| project_error(&error)));
+        Ok(scan)
+    }
+
+    fn memory(&self) -> Memory {
+        Memory::in_directory(self.project.settings().state_dir.as_deref())
     }
 
     /// Both sides of the comparison and the functions, at once; then the guards.
-    async fn find(&self, remembered: &Deployed) -> Result<Found> {
+    pub(crate) async fn find(&self) -> Result<Found> {
+        let remembered = self.memory().recall(&self.artifact.to_string());
         let _progress = self.ui.progress("Comparing");
         let compared = compare::compare(self.ui, self.cloud, self.project, &self.artifact, self.deletion);
         let guarded = async {
@@ -201,7 +256,7 @@ impl Deployment<'_> {
 
     /// Patches the artifact. An interrupt stops a direct patch before its commit; a function that was invoked can't
     /// be stopped and is waited for.
-    async fn patch(&self, comparison: &mut Comparison, interrupts: &Interrupts) -> Result<Done> {
+    async fn patch(&self, comparison: &Comparison, interrupts: &Interrupts) -> Result<Done> {
         let _progress = self.ui.progress("Patching");
         let changes = read_changes(&comparison.diff).await?;
         let patcher = Patcher {

@@ -199,7 +199,7 @@ pub(crate) async fn read(cloud: &Cloud, name: &str) -> Result<Function> {
     }
 }
 
-async fn read_all(cloud: &Cloud, names: impl IntoIterator<Item = String>) -> Result<Vec<Function>> {
+pub(crate) async fn read_all(cloud: &Cloud, names: impl IntoIterator<Item = String>) -> Result<Vec<Function>> {
     stream::iter(names)
         .map(|name| async move { read(cloud, &name).await })
         .buffer_unordered(READS_AT_ONCE)

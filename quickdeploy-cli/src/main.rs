@@ -26,6 +26,7 @@ mod ui;
 mod update;
 mod verbs;
 mod via;
+mod watch;
 
 use std::process::ExitCode;
 

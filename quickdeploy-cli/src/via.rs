@@ -112,6 +112,8 @@ pub(crate) struct Patcher<'a> {
 pub(crate) struct Done {
     pub(crate) way: Way,
     pub(crate) report: Report,
+    /// The artifact as it is now, when it was written from here.
+    pub(crate) artifact: Option<S3Artifact>,
 }
 
 impl Patcher<'_> {
@@ -135,17 +137,18 @@ impl Patcher<'_> {
         };
         let direct = async |artifact| {
             let edited = zipedit::edit_from(store, Some(artifact), changes, options).await;
-            edited.map(|(report, _)| report).map_err(|error| self.cloud.explain_engine(&error))
+            let (report, artifact) = edited.map_err(|error| self.cloud.explain_engine(&error))?;
+            Ok(Done { way: Way::Direct, report, artifact })
         };
         if way == Way::Direct {
-            return Ok(Done { way, report: direct(artifact).await? });
+            return direct(artifact).await;
         }
         match self.invoke(changes).await {
-            Ok(report) => Ok(Done { way, report }),
+            Ok(report) => Ok(Done { way, report, artifact: None }),
             Err(error) if self.via == Via::Auto && unavailable(&error) => {
                 let why = format!("patching from here, as the function `{}` can't be used: {error}", self.function);
                 self.ui.warning(why, error.hints());
-                Ok(Done { way: Way::Direct, report: direct(artifact).await? })
+                direct(artifact).await
             }
             Err(error) => Err(error),
         }

@@ -8,6 +8,7 @@
 //!
 //! [`compare`] sorts the names, [`super::ownership`] then decides which of the absent ones are deleted.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::content::Content;
@@ -92,6 +93,13 @@ impl Diff {
     /// Whether there is nothing to do.
     pub(crate) fn is_empty(&self) -> bool {
         self.added.is_empty() && self.modified.is_empty() && self.deleted.is_empty()
+    }
+
+    /// Leaves out the changes of all names but these.
+    pub(crate) fn retain(&mut self, names: &BTreeSet<String>) {
+        self.added.retain(|change| names.contains(&change.name));
+        self.modified.retain(|change| names.contains(&change.name));
+        self.deleted.retain(|name| names.contains(name));
     }
 
     /// The files to put, sorted by name within *added* and within *modified*.

@@ -53,7 +53,7 @@ pub(crate) use diff::{ArtifactEntry, Change, Deletion, Diff};
 pub(crate) use error::ProjectError;
 pub(crate) use manifest::{ManifestChange, ManifestKind};
 pub(crate) use package::{Packaged, UNZIPPED_LIMIT};
-pub(crate) use scan::Scan;
+pub(crate) use scan::{Refreshed, Scan};
 
 use index::{Key, Store};
 use mapping::Mapping;
@@ -146,6 +146,11 @@ impl Project {
     /// The same where a scan has listed the files already. Blocks.
     pub(crate) fn manifests_of(&self, scan: &Scan) -> Result<BTreeMap<String, [u8; 32]>, ProjectError> {
         manifest::digests(&self.settings.root, scan.paths(), self.settings.full.template.as_ref())
+    }
+
+    /// The directories that a watcher has to look at. Blocks.
+    pub(crate) fn directories(&self) -> Vec<std::path::PathBuf> {
+        self.walker.directories()
     }
 
     /// Packages the project, dependency folders included, into `out`. Blocks.

@@ -1,6 +1,6 @@
 //! The project as it is on disk now: every file with its checksums, at the price of reading those that changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::content::{self, Content};
@@ -11,6 +11,10 @@ use super::manifest::{self, ManifestChange, ManifestKind};
 use super::mapping::Mapping;
 use super::ownership;
 use super::walk::{LocalFile, Scope, Walker};
+
+mod refresh;
+
+pub(crate) use refresh::Refreshed;
 
 /// The project's files and the index for one artifact.
 #[derive(Debug)]
@@ -102,6 +106,19 @@ impl Scan {
     /// How many of them had to be read.
     pub(crate) fn read(&self) -> usize {
         self.read
+    }
+
+    /// Entry names of the files that came, went or have another content than in an earlier scan; of all, when there is
+    /// none.
+    pub(crate) fn changed_since(&self, before: Option<&Self>) -> BTreeSet<String> {
+        let contents = |scan: &Self| {
+            let named = scan.files.iter().zip(&scan.contents);
+            named.map(|(file, content)| (file.name.to_string(), *content)).collect::<BTreeMap<_, _>>()
+        };
+        let (old, new) = (before.map(contents).unwrap_or_default(), contents(self));
+        let changed = new.iter().filter(|(name, content)| old.get(*name) != Some(*content));
+        let gone = old.keys().filter(|name| !new.contains_key(*name));
+        changed.map(|(name, _)| name).chain(gone).cloned().collect()
     }
 
     /// Compares with the artifact's entries. Asks git when names are only in the artifact and the index knows nothing

@@ -41,6 +41,7 @@ use super::rules::{IGNORE_FILE, Rules};
 use super::stat::Stat;
 use visit::VisitorBuilder;
 
+mod directories;
 mod links;
 mod visit;
 
@@ -62,12 +63,14 @@ pub(crate) struct LocalFile {
     other_path: Option<Box<str>>,
     /// Of the file itself, also where `path` is a symbolic link.
     pub(crate) stat: Stat,
+    /// Whether a symbolic link leads to it.
+    pub(crate) linked: bool,
 }
 
 impl LocalFile {
     pub(crate) fn new(name: String, path: String, stat: Stat) -> Self {
         let other_path = (name != path).then(|| path.into());
-        Self { name: name.into(), other_path, stat }
+        Self { name: name.into(), other_path, stat, linked: false }
     }
 
     /// Its path, relative to the root, joined by `/`.

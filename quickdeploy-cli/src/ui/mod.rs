@@ -10,7 +10,7 @@ mod text;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use indicatif::ProgressBar;
 use owo_colors::OwoColorize;
@@ -43,9 +43,9 @@ pub(crate) struct Ui {
     /// A progress line may be drawn on stderr.
     animated: bool,
     /// The progress line that is drawn now: text has to go above it.
-    bar: Mutex<Option<ProgressBar>>,
+    bar: Arc<Mutex<Option<ProgressBar>>>,
     /// stdout went away: a broken pipe is not an error, but there is no point in going on printing.
-    broken_pipe: Mutex<bool>,
+    broken_pipe: Arc<Mutex<bool>>,
     /// What a part of the run has to tell, until it is its turn; `None`: it is told at once.
     kept: Option<Mutex<Vec<Line>>>,
 }
@@ -76,8 +76,20 @@ impl Ui {
             json: global.json,
             loudness,
             animated: loudness != Loudness::Quiet && io::stderr().is_terminal() && !dumb,
-            bar: Mutex::new(None),
-            broken_pipe: Mutex::new(false),
+            bar: Arc::default(),
+            broken_pipe: Arc::default(),
+            kept: None,
+        }
+    }
+
+    /// For work that is done over and over: its steps are told with `-v` only, and it draws no progress of its own.
+    pub(crate) fn of_routine(&self) -> Self {
+        Self {
+            json: self.json,
+            loudness: if self.is_verbose() { Loudness::Verbose } else { Loudness::Quiet },
+            animated: false,
+            bar: Arc::clone(&self.bar),
+            broken_pipe: Arc::clone(&self.broken_pipe),
             kept: None,
         }
     }
@@ -88,8 +100,8 @@ impl Ui {
             json: self.json,
             loudness: self.loudness,
             animated: false,
-            bar: Mutex::new(None),
-            broken_pipe: Mutex::new(false),
+            bar: Arc::default(),
+            broken_pipe: Arc::default(),
             kept: Some(Mutex::default()),
         }
     }
@@ -210,6 +222,20 @@ impl Ui {
     pub(crate) fn document(&self, document: &impl Serialize) -> Result<()> {
         if self.json {
             let text = serde_json::to_string_pretty(document)
+                .map_err(|error| Error::new("Bug", "could not write the JSON document").because(&error))?;
+            self.above_progress(|| self.stdout(format_args!("{text}")));
+        }
+        Ok(())
+    }
+
+    /// One document among many of `--json`, on a line of its own; without `--json`, nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Ui::document`].
+    pub(crate) fn json_line(&self, document: &impl Serialize) -> Result<()> {
+        if self.json {
+            let text = serde_json::to_string(document)
                 .map_err(|error| Error::new("Bug", "could not write the JSON document").because(&error))?;
             self.above_progress(|| self.stdout(format_args!("{text}")));
         }

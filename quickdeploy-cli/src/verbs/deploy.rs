@@ -45,10 +45,7 @@ enum Ended {
 pub(super) async fn run(ui: &Ui, global: &Global, args: args::Deploy) -> Result<u8> {
     let interrupts = Interrupts::listen();
     let mut projects = super::find_projects(global, &args.artifacts)?;
-    if projects.len() > 1 && !args.functions.is_empty() {
-        return Err(Error::usage("`--function` is about the functions of one artifact, and the project has several")
-            .hint("say which: `--artifact NAME --function NAME`"));
-    }
+    check_functions(&projects, &args)?;
     let cloud = super::connect(global, projects.first().map(Project::settings)).await?;
     let mut built = Vec::new();
     if args.full_if_needed {
@@ -117,8 +114,22 @@ async fn needs_full(ui: &Ui, cloud: &Cloud, project: &Project, interrupts: &Inte
     Ok(true)
 }
 
+/// A function runs one artifact: of several projects, nobody could say which one is meant.
+pub(super) fn check_functions(projects: &[Project], args: &args::Deploy) -> Result<()> {
+    if projects.len() > 1 && !args.functions.is_empty() {
+        return Err(Error::usage("`--function` is about the functions of one artifact, and the project has several")
+            .hint("say which: `--artifact NAME --function NAME`"));
+    }
+    Ok(())
+}
+
 /// What the flags and the settings of `project` ask for.
-fn deployment<'a>(ui: &'a Ui, cloud: &'a Cloud, project: &'a Project, args: &args::Deploy) -> Result<Deployment<'a>> {
+pub(super) fn deployment<'a>(
+    ui: &'a Ui,
+    cloud: &'a Cloud,
+    project: &'a Project,
+    args: &args::Deploy,
+) -> Result<Deployment<'a>> {
     let settings = project.settings();
     Ok(Deployment {
         ui,

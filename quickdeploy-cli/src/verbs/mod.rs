@@ -8,6 +8,7 @@ mod full;
 mod init;
 mod local;
 mod patch;
+mod watch;
 mod zipedit_function;
 
 use crate::args::{Chosen, Global, Verb};
@@ -23,6 +24,7 @@ pub(crate) use zipedit_function::bootstrap;
 pub(crate) async fn run(ui: &Ui, global: &Global, verb: Verb) -> Result<u8> {
     match verb {
         Verb::Deploy(args) => deploy::run(ui, global, args).await,
+        Verb::Watch(args) => watch::run(ui, global, args).await,
         Verb::Full(args) => full::run(ui, global, &args).await,
         Verb::Diff(args) => diff::run(ui, global, &args).await,
         Verb::Init(args) => init::run(ui, global, &args).await,

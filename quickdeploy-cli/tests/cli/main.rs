@@ -12,4 +12,5 @@ mod interrupts;
 mod local;
 mod patch;
 mod several;
+mod watch;
 mod world;

@@ -20,12 +20,16 @@ impl Walker {
         }
         let mut links: Vec<&String> = links.iter().collect();
         links.sort();
+        let before = files.len();
         let mut visibility = (ignore_files == IgnoreFiles::Respected).then(|| self.visibility());
         for link in links {
             let parent = self.root.join(link);
             let parent = parent.parent().unwrap_or(&self.root);
             let within = vec![parent.canonicalize().map_err(ProjectError::io("open", parent))?];
             self.follow(link, &within, visibility.as_mut(), files)?;
+        }
+        for file in &mut files[before..] {
+            file.linked = true;
         }
         Ok(())
     }

@@ -1,0 +1,355 @@
+//! Saves: what the file system reports, until a save is over.
+//!
+//! One save is many events: an editor writes a temporary file, renames it over the old one, and touches a backup; a
+//! compiler writes fifty files. They are gathered until nothing has happened for [`QUIET`], and no longer than
+//! [`LONGEST`]. A file that its writer has not closed yet is half written: it is kept back until it is closed, or until
+//! nothing was written to it for [`ABANDONED`], because some programs never close.
+//!
+//! Directories are watched one by one, so that a `node_modules` of ten thousand directories costs nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::{Error, Result};
+
+/// A save is over when nothing has happened for so long.
+const QUIET: Duration = Duration::from_millis(10);
+
+/// What was gathered is not kept back longer than this.
+const LONGEST: Duration = Duration::from_millis(50);
+
+/// A file that is open but not written to is taken as it is.
+const ABANDONED: Duration = Duration::from_millis(300);
+
+/// What was saved.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Saved {
+    /// When the first of its events came.
+    pub(super) at: Instant,
+    /// Absolute; of files and directories that were written, created, renamed or deleted.
+    pub(super) paths: BTreeSet<PathBuf>,
+    /// The file system had more to tell than could be taken.
+    pub(super) lost: bool,
+}
+
+/// Watches directories, not what is below them.
+pub(super) struct Files {
+    watcher: RecommendedWatcher,
+    watched: BTreeSet<PathBuf>,
+    gathering: Gathering,
+}
+
+/// What was reported and not handed out yet.
+struct Gathering {
+    notices: mpsc::UnboundedReceiver<Notice>,
+    first: Option<Instant>,
+    last: Option<Instant>,
+    done: BTreeSet<PathBuf>,
+    /// Files that are being written, with the time of the last write.
+    open: BTreeMap<PathBuf, Instant>,
+    lost: bool,
+}
+
+/// One event.
+#[derive(Debug)]
+struct Notice {
+    at: Instant,
+    what: What,
+    paths: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    /// Written to, and not closed.
+    Writing,
+    /// Closed after writing, created, renamed, deleted.
+    Done,
+    Lost,
+}
+
+impl Files {
+    /// Watches these directories. What happens from now on is reported.
+    ///
+    /// # Errors
+    ///
+    /// The system has no more watches to give, or a directory can't be read.
+    pub(super) fn watch(directories: Vec<PathBuf>) -> Result<Self> {
+        let (sender, notices) = mpsc::unbounded_channel();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if let Some(notice) = notice(event) {
+                // Nobody listens any more at the end.
+                drop(sender.send(notice));
+            }
+        })
+        .map_err(|error| watch_error(Path::new("."), &error))?;
+        let gathering =
+            Gathering { notices, first: None, last: None, done: BTreeSet::new(), open: BTreeMap::new(), lost: false };
+        let mut files = Self { watcher, watched: BTreeSet::new(), gathering };
+        files.follow(directories)?;
+        Ok(files)
+    }
+
+    /// Watches these directories from now on, and no others.
+    pub(super) fn follow(&mut self, directories: Vec<PathBuf>) -> Result<()> {
+        let wanted: BTreeSet<PathBuf> = directories.into_iter().collect();
+        for gone in self.watched.difference(&wanted) {
+            // A directory that was deleted isn't watched any more anyway.
+            drop(self.watcher.unwatch(gone));
+        }
+        for new in &wanted {
+            // Again also for known ones: a directory that was deleted and made anew is another one.
+            match self.watcher.watch(new, RecursiveMode::NonRecursive) {
+                Err(error) if !matches!(error.kind, notify::ErrorKind::PathNotFound) && new.exists() => {
+                    return Err(watch_error(new, &error));
+                }
+                _ => {}
+            }
+        }
+        self.watched = wanted;
+        Ok(())
+    }
+
+    /// How many directories are watched.
+    pub(super) fn len(&self) -> usize {
+        self.watched.len()
+    }
+
+    /// Whether anything was reported that [`Files::next`] has not handed out. Waits until it was.
+    pub(super) async fn ready(&mut self) {
+        self.gathering.ready().await;
+    }
+
+    /// The next save. Nothing is lost when the future is dropped.
+    pub(super) async fn next(&mut self) -> Saved {
+        self.gathering.next().await
+    }
+}
+
+impl Gathering {
+    async fn ready(&mut self) {
+        while self.first.is_none() {
+            match self.notices.recv().await {
+                Some(notice) => self.take(notice),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Saved {
+        loop {
+            while let Ok(notice) = self.notices.try_recv() {
+                self.take(notice);
+            }
+            let now = Instant::now();
+            let Some(until) = self.over_at() else {
+                match self.notices.recv().await {
+                    Some(notice) => self.take(notice),
+                    None => std::future::pending().await,
+                }
+                continue;
+            };
+            if until <= now {
+                if let Some(saved) = self.hand_out(now) {
+                    return saved;
+                }
+                continue;
+            }
+            if let Ok(Some(notice)) = timeout_at(until, self.notices.recv()).await {
+                self.take(notice);
+            }
+        }
+    }
+
+    fn take(&mut self, notice: Notice) {
+        self.first.get_or_insert(notice.at);
+        self.last = Some(notice.at);
+        for path in notice.paths {
+            match notice.what {
+                What::Writing => {
+                    self.done.remove(&path);
+                    self.open.insert(path, notice.at);
+                }
+                What::Done => {
+                    self.open.remove(&path);
+                    self.done.insert(path);
+                }
+                What::Lost => {}
+            }
+        }
+        self.lost |= notice.what == What::Lost;
+    }
+
+    /// When what was gathered is to be handed out; `None`: nothing was.
+    fn over_at(&self) -> Option<Instant> {
+        let (first, last) = (self.first?, self.last?);
+        if self.done.is_empty() && !self.lost {
+            return self.open.values().min().map(|written| *written + ABANDONED);
+        }
+        let latest = first + LONGEST;
+        Some(if self.open.is_empty() { latest.min(last + QUIET) } else { latest })
+    }
+
+    fn hand_out(&mut self, now: Instant) -> Option<Saved> {
+        let abandoned = |written: &Instant| *written + ABANDONED <= now;
+        let stale: Vec<PathBuf> =
+            self.open.iter().filter(|(_, written)| abandoned(written)).map(|(path, _)| path.clone()).collect();
+        for path in stale {
+            self.open.remove(&path);
+            self.done.insert(path);
+        }
+        if self.done.is_empty() && !self.lost {
+            return None;
+        }
+        let at = self.first.take()?;
+        // What is still being written is a save of its own, from its last write on.
+        self.first = self.open.values().min().copied();
+        self.last = self.open.values().max().copied();
+        Some(Saved { at, paths: std::mem::take(&mut self.done), lost: std::mem::take(&mut self.lost) })
+    }
+}
+
+/// What an event says of a save; `None`: nothing.
+fn notice(event: notify::Result<notify::Event>) -> Option<Notice> {
+    let at = Instant::now();
+    let Ok(event) = event else { return Some(Notice { at, what: What::Lost, paths: Vec::new() }) };
+    let what = match event.kind {
+        _ if event.need_rescan() => What::Lost,
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => What::Done,
+        EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)) => return None,
+        // Only where closing is reported, too, can one wait for it.
+        EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Data(_)) if cfg!(target_os = "linux") => {
+            What::Writing
+        }
+        _ => What::Done,
+    };
+    Some(Notice { at, what, paths: event.paths })
+}
+
+fn watch_error(directory: &Path, error: &notify::Error) -> Error {
+    let told = Error::new("Watch", format!("can't watch `{}`", directory.display()));
+    match &error.kind {
+        notify::ErrorKind::MaxFilesWatch => told
+            .cause("the system's limit of watched directories is reached")
+            .hint("raise it: `sudo sysctl fs.inotify.max_user_watches=524288`")
+            .hint("or let `.gitignore` or `.quickdeployignore` name large directories that are not yours"),
+        notify::ErrorKind::Io(error) => told.because(error),
+        _ => told.because(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Feed {
+        sender: mpsc::UnboundedSender<Notice>,
+        gathering: Gathering,
+    }
+
+    impl Feed {
+        fn new() -> Self {
+            let (sender, notices) = mpsc::unbounded_channel();
+            let (done, open) = (BTreeSet::new(), BTreeMap::new());
+            Self { sender, gathering: Gathering { notices, first: None, last: None, done, open, lost: false } }
+        }
+
+        fn send(&self, what: What, path: &str) {
+            let paths = if path.is_empty() { Vec::new() } else { vec![PathBuf::from(path)] };
+            self.sender.send(Notice { at: Instant::now(), what, paths }).unwrap();
+        }
+
+        async fn next(&mut self) -> (Duration, Vec<String>) {
+            let saved = self.gathering.next().await;
+            (saved.at.elapsed(), saved.paths.iter().map(|path| path.display().to_string()).collect())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_save_is_over_ten_milliseconds_after_its_last_event() {
+        let mut feed = Feed::new();
+        feed.send(What::Writing, "a");
+        feed.send(What::Done, "a");
+        let (waited, paths) = feed.next().await;
+        assert_eq!(paths, ["a"]);
+        assert!((QUIET..QUIET * 2).contains(&waited), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_save_that_goes_on_is_not_kept_back_longer_than_fifty_milliseconds() {
+        let mut feed = Feed::new();
+        let sender = feed.sender.clone();
+        tokio::spawn(async move {
+            for number in 0..30 {
+                let paths = vec![PathBuf::from(format!("{number:02}"))];
+                sender.send(Notice { at: Instant::now(), what: What::Done, paths }).unwrap();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        let (waited, first) = feed.next().await;
+        assert!((LONGEST..LONGEST + QUIET).contains(&waited), "{waited:?}");
+        let mut seen = first;
+        while seen.len() < 30 {
+            let (waited, more) = feed.next().await;
+            assert!(waited <= LONGEST + QUIET, "{waited:?}");
+            seen.extend(more);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_is_being_written_is_kept_back_until_it_is_closed_and_holds_up_nobody() {
+        let mut feed = Feed::new();
+        feed.send(What::Writing, "bundle.js");
+        feed.send(What::Done, "a.js");
+        let (waited, paths) = feed.next().await;
+        assert_eq!(paths, ["a.js"]);
+        assert!(waited <= LONGEST + QUIET, "{waited:?}");
+        feed.send(What::Writing, "bundle.js");
+        feed.send(What::Done, "bundle.js");
+        assert_eq!(feed.next().await.1, ["bundle.js"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_is_never_closed_is_taken_when_it_rests() {
+        let mut feed = Feed::new();
+        feed.send(What::Writing, "log");
+        let (waited, paths) = feed.next().await;
+        assert_eq!(paths, ["log"]);
+        assert!((ABANDONED..ABANDONED * 2).contains(&waited), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lost_events_are_told_even_without_any_path() {
+        let mut feed = Feed::new();
+        feed.send(What::Lost, "");
+        assert!(feed.gathering.next().await.lost);
+    }
+
+    /// On the real file system.
+    #[tokio::test]
+    async fn writes_renames_and_deletes_are_seen_and_reads_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        std::fs::write(root.join("old.js"), "1").unwrap();
+        std::fs::write(root.join("gone.js"), "1").unwrap();
+        let mut files = Files::watch(vec![root.clone()]).unwrap();
+        std::fs::read(root.join("old.js")).unwrap();
+        std::fs::write(root.join(".old.js.swp"), "2").unwrap();
+        std::fs::rename(root.join(".old.js.swp"), root.join("old.js")).unwrap();
+        std::fs::remove_file(root.join("gone.js")).unwrap();
+        std::fs::write(root.join("new.js"), "1").unwrap();
+        let mut seen = BTreeSet::new();
+        while !["old.js", "gone.js", "new.js"].iter().all(|name| seen.contains(&root.join(name))) {
+            seen.extend(files.next().await.paths);
+        }
+        std::fs::create_dir(root.join("deep")).unwrap();
+        files.follow(vec![root.clone(), root.join("deep")]).unwrap();
+        std::fs::write(root.join("deep/a.js"), "1").unwrap();
+        while !files.next().await.paths.contains(&root.join("deep/a.js")) {}
+    }
+}

@@ -123,7 +123,7 @@ async fn of_query(services: &Services, target: &Target, request: &Request<Bytes>
     let call = query::Call { action: form.get("Action").unwrap_or_default().to_owned(), form, caller };
     let answer = match target.service {
         Service::CloudFormation => services.cloudformation.handle(&call).await,
-        Service::Iam => services.iam.handle(&call),
+        Service::Iam => services.iam.handle(&call).await,
         _ => sts::handle(&call),
     };
     let code = answer.as_ref().err().map(|refusal| refusal.code);

@@ -32,8 +32,8 @@ mod lambda;
 mod log;
 mod logs;
 mod operation;
-#[allow(dead_code, reason = "the services that use all of it are being built")]
 mod protocol;
+mod record;
 mod s3;
 mod server;
 mod sts;
@@ -45,6 +45,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use cloudformation::{CloudFormationSettings, StackControl};
 pub use codebuild::CodeBuildSettings;
 pub use faults::{Action, Fault, Faults, Link};
 pub use lambda::{BuiltinFunction, LambdaControl, LambdaSettings, LogEvent};
@@ -98,6 +99,7 @@ pub struct Builder {
     functions: Vec<BuiltinFunction>,
     lambda: LambdaSettings,
     codebuild: CodeBuildSettings,
+    cloudformation: CloudFormationSettings,
     credentials: Credentials,
     link: Link,
 }
@@ -143,6 +145,13 @@ impl Builder {
     #[must_use]
     pub fn codebuild(mut self, settings: CodeBuildSettings) -> Self {
         self.codebuild = settings;
+        self
+    }
+
+    /// How CloudFormation behaves.
+    #[must_use]
+    pub fn cloudformation(mut self, settings: CloudFormationSettings) -> Self {
+        self.cloudformation = settings;
         self
     }
 
@@ -194,6 +203,21 @@ impl Builder {
             let kept = codebuild.keep_in(path.join("codebuild")).await;
             kept.map_err(|(path, message)| Error::DataDir { path, message })?;
         }
+        let iam: Arc<iam::Iam> = Arc::default();
+        let cloudformation = cloudformation::CloudFormation::new(
+            self.cloudformation,
+            cloudformation::Services {
+                lambda: Arc::clone(&lambda),
+                store: Arc::clone(&store),
+                iam: Arc::clone(&iam),
+                logs: Arc::clone(&logs),
+            },
+        );
+        if let Some(path) = &self.data_dir {
+            let data_dir = |(path, message)| Error::DataDir { path, message };
+            iam.keep_in(path.join("iam.json")).await.map_err(data_dir)?;
+            cloudformation.keep_in(path.join("stacks.json")).await.map_err(data_dir)?;
+        }
         for function in self.functions {
             lambda.add_builtin(function);
         }
@@ -206,15 +230,16 @@ impl Builder {
             s3: s3::Service::new(Arc::clone(&store), &self.credentials),
             credentials: Arc::new(self.credentials),
             lambda: Arc::clone(&lambda),
-            cloudformation: Arc::default(),
-            iam: Arc::default(),
+            cloudformation: Arc::clone(&cloudformation),
+            iam,
             codebuild,
             logs,
             log: Arc::clone(&log),
             faults: Arc::clone(&faults),
         };
         let server = server::Server::start(listener, services);
-        Ok(LocalCloud { address, log, faults, lambda: lambda.control(), server })
+        let stacks = StackControl::new(cloudformation);
+        Ok(LocalCloud { address, log, faults, lambda: lambda.control(), stacks, server })
     }
 }
 
@@ -225,6 +250,7 @@ pub struct LocalCloud {
     log: Arc<log::Log>,
     faults: Arc<Faults>,
     lambda: LambdaControl,
+    stacks: StackControl,
     server: server::Server,
 }
 
@@ -239,6 +265,7 @@ impl LocalCloud {
             functions: Vec::new(),
             lambda: LambdaSettings::default(),
             codebuild: CodeBuildSettings::default(),
+            cloudformation: CloudFormationSettings::default(),
             credentials: Credentials::default(),
             link: Link::default(),
         }
@@ -278,6 +305,12 @@ impl LocalCloud {
     #[must_use]
     pub fn functions(&self) -> &LambdaControl {
         &self.lambda
+    }
+
+    /// What can be done to the stacks beyond AWS's API: failing and slow resources.
+    #[must_use]
+    pub fn stacks(&self) -> &StackControl {
+        &self.stacks
     }
 
     /// Stops listening, lets requests under way finish for up to five seconds, and ends every function process.

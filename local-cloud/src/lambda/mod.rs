@@ -15,6 +15,7 @@ mod deployment;
 mod errors;
 mod function;
 mod integrity;
+mod internal;
 mod invoke;
 mod logs;
 mod names;
@@ -53,6 +54,7 @@ use crate::logs::Logs;
 
 pub(crate) use clock::epoch_millis;
 pub use control::LambdaControl;
+pub(crate) use internal::Refused;
 pub use logs::LogEvent;
 pub use settings::{BuiltinFunction, LambdaSettings};
 pub(crate) use unpack::unpack_into;

@@ -51,6 +51,10 @@ impl Refusal {
         &self.code
     }
 
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
     pub(crate) fn message(&self) -> &str {
         &self.message
     }

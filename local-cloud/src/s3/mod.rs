@@ -38,6 +38,7 @@ use s3s::{S3Error, S3ErrorCode, S3Result};
 
 pub(crate) use addressing::{bucket_of_host, endpoint};
 pub(crate) use error::Refusal;
+pub(crate) use operations::Configuration;
 pub(crate) use store::Store;
 
 use crate::credentials::{Credentials, Head};

@@ -8,6 +8,7 @@ mod delete;
 mod lists;
 mod lock;
 mod policy;
+mod provision;
 mod read;
 pub(super) mod settings;
 mod tagging;
@@ -19,6 +20,8 @@ use std::sync::Arc;
 use http::HeaderMap;
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result};
+
+pub(crate) use provision::Configuration;
 
 use super::error::RefusalSlot;
 use super::{Context, Refusal, Store};

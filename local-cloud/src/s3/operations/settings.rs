@@ -234,7 +234,7 @@ pub(super) async fn get_public_access_block(
 /// Stands for a configuration that was there by default and has been deleted.
 const REMOVED: &str = "";
 
-async fn remove_default(store: &Arc<Store>, bucket: String, name: &'static str) -> Result<(), Refusal> {
+pub(super) async fn remove_default(store: &Arc<Store>, bucket: String, name: &'static str) -> Result<(), Refusal> {
     store
         .commit(move |state, _| {
             state.bucket_mut(&bucket)?.settings.insert(name.to_owned(), REMOVED.to_owned());

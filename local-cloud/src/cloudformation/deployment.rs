@@ -1,0 +1,657 @@
+//! Carries out what a request began: makes, changes and deletes a stack's resources in the background, and takes back
+//! what failed.
+//!
+//! A deployment looks at the stack before every step and writes down after it what has become of the resource, so that
+//! the stack's record is true at every moment. An update keeps the stack as it was in [`Stack::fallback`]: whatever
+//! differs from it is taken back when the update fails. Old resources that were replaced are deleted last, when nothing
+//! can fail any more that would need them back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use tokio::sync::watch;
+
+use super::CloudFormation;
+use super::resources::{Attributes, Failure, Made, Properties, Recreation, recreation};
+use super::schedule::{Failing, in_order, reversed};
+use super::stack::{Goal, Mode, Resource, Snapshot, Stack};
+use super::status::{ExecutionStatus, ResourceStatus, StackStatus};
+use super::template::Policy;
+
+/// What is to be done to a stack whose status says already that it is under way.
+#[derive(Clone, Debug)]
+pub(super) enum Task {
+    Create(OnFailure),
+    Update(OnFailure),
+    Delete { retain: BTreeSet<String> },
+    ContinueRollback { skip: BTreeSet<String> },
+}
+
+/// What follows a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnFailure {
+    Rollback,
+    Keep,
+    Delete,
+}
+
+/// One task under way.
+struct Deployment {
+    cloudformation: Arc<CloudFormation>,
+    stack_id: String,
+    express: bool,
+    /// True when steps under way shall end as soon as they can.
+    halt: Arc<watch::Sender<bool>>,
+    failures: Mutex<Failures>,
+}
+
+/// The resources that failed, by what was done to them.
+#[derive(Debug, Default)]
+struct Failures {
+    create: Vec<String>,
+    update: Vec<String>,
+    delete: Vec<String>,
+}
+
+impl Failures {
+    /// What a stack's reason says about them.
+    fn reason(&self) -> String {
+        let sentence = |verb: &str, names: &[String]| match names {
+            [] => String::new(),
+            names => format!("The following resource(s) failed to {verb}: [{}]. ", names.join(", ")),
+        };
+        sentence("create", &self.create) + &sentence("update", &self.update) + &sentence("delete", &self.delete)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.create.is_empty() && self.update.is_empty() && self.delete.is_empty()
+    }
+}
+
+/// Whether a deleted resource is in the stack's record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Record {
+    /// It is, and its status is shown there.
+    Kept,
+    /// It has been replaced by another: only events tell of it.
+    Gone,
+}
+
+/// Begins a task.
+pub(super) fn spawn(cloudformation: &Arc<CloudFormation>, stack_id: &str, task: Task) {
+    let halt = Arc::new(watch::Sender::new(false));
+    cloudformation.state().running.insert(stack_id.to_owned(), Arc::clone(&halt));
+    let mode = cloudformation.with_stack(stack_id, |stack| stack.options.mode).flatten();
+    let deployment = Deployment {
+        cloudformation: Arc::clone(cloudformation),
+        stack_id: stack_id.to_owned(),
+        express: mode == Some(Mode::Express),
+        halt,
+        failures: Mutex::default(),
+    };
+    tokio::spawn(async move {
+        // A disk that can't be written is told to the next request that changes something.
+        let _ = deployment.cloudformation.save().await;
+        deployment.run(task).await;
+        deployment.cloudformation.state().running.remove(&deployment.stack_id);
+        let _ = deployment.cloudformation.save().await;
+    });
+}
+
+impl Deployment {
+    async fn run(&self, task: Task) {
+        match task {
+            Task::Create(on_failure) => self.create(on_failure).await,
+            Task::Update(on_failure) => self.update(on_failure).await,
+            Task::Delete { retain } => self.delete(&retain).await,
+            Task::ContinueRollback { skip } => self.roll_back_update(&skip).await,
+        }
+    }
+
+    fn with<T: Default>(&self, look: impl FnOnce(&mut Stack) -> T) -> T {
+        self.cloudformation.with_stack(&self.stack_id, look).unwrap_or_default()
+    }
+
+    fn set_status(&self, status: StackStatus, reason: Option<String>) {
+        self.with(|stack| stack.set_status(status, reason));
+    }
+
+    fn failures(&self) -> std::sync::MutexGuard<'_, Failures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_failures(&self) -> Failures {
+        std::mem::take(&mut *self.failures())
+    }
+
+    /// What the stack is to become. It was evaluated before, when the request came.
+    fn goal(&self) -> Result<Goal, String> {
+        let goal = self.cloudformation.with_stack(&self.stack_id, |stack| Goal::new(&stack.revision, stack.pseudo()));
+        match goal {
+            Some(Ok(goal)) => Ok(goal),
+            Some(Err(refusal)) => Err(refusal.message),
+            None => Err("the stack is gone".to_owned()),
+        }
+    }
+
+    async fn create(&self, on_failure: OnFailure) {
+        let outcome = self.converge().await;
+        let Err(reason) = outcome else {
+            self.set_status(StackStatus::CreateComplete, None);
+            self.mark_executed(ExecutionStatus::ExecuteComplete);
+            return;
+        };
+        self.mark_executed(ExecutionStatus::ExecuteFailed);
+        let delete_next = self.with(|stack| std::mem::take(&mut stack.operation.delete_next));
+        let _ = self.halt.send_replace(false);
+        if delete_next {
+            return self.delete(&BTreeSet::new()).await;
+        }
+        match on_failure {
+            OnFailure::Keep => self.set_status(StackStatus::CreateFailed, Some(reason)),
+            OnFailure::Delete => {
+                self.set_status(StackStatus::DeleteInProgress, Some(format!("{reason}Delete requested by user.")));
+                self.delete(&BTreeSet::new()).await;
+            }
+            OnFailure::Rollback => {
+                self.set_status(StackStatus::RollbackInProgress, Some(format!("{reason}Rollback requested by user.")));
+                self.save().await;
+                let all = self.with(|stack| stack.resources.clone());
+                self.remove_all(all, |resource| resource.deletion_policy == Policy::Retain, Record::Kept).await;
+                let failures = self.take_failures();
+                self.with(|stack| stack.outputs.clear());
+                if failures.is_empty() {
+                    self.set_status(StackStatus::RollbackComplete, None);
+                } else {
+                    self.set_status(StackStatus::RollbackFailed, Some(failures.reason()));
+                }
+            }
+        }
+    }
+
+    async fn update(&self, on_failure: OnFailure) {
+        if let Err(reason) = self.converge().await {
+            self.mark_executed(ExecutionStatus::ExecuteFailed);
+            let cancelled = self.with(|stack| stack.operation.cancelled);
+            let _ = self.halt.send_replace(false);
+            if on_failure == OnFailure::Keep && !cancelled {
+                self.set_status(StackStatus::UpdateFailed, Some(reason));
+            } else {
+                let reason = if cancelled { "User Initiated".to_owned() } else { reason };
+                self.set_status(StackStatus::UpdateRollbackInProgress, Some(reason));
+                self.roll_back_update(&BTreeSet::new()).await;
+            }
+            return;
+        }
+        self.set_status(StackStatus::UpdateCompleteCleanupInProgress, None);
+        self.mark_executed(ExecutionStatus::ExecuteComplete);
+        self.save().await;
+        let before = self.with(|stack| stack.fallback.take().unwrap_or_default());
+        let wanted = self.goal().map(|goal| goal.active()).unwrap_or_default();
+        let failures = self.clean_up(&before.resources, &wanted).await;
+        let reason =
+            (!failures.is_empty()).then(|| "Update successful. One or more resources could not be deleted.".to_owned());
+        self.set_status(StackStatus::UpdateComplete, reason);
+    }
+
+    /// Deletes what an update has replaced, and what the template no longer has.
+    async fn clean_up(&self, before: &BTreeMap<String, Resource>, wanted: &BTreeSet<String>) -> Failures {
+        let now = self.with(|stack| stack.resources.clone());
+        let replaced: BTreeMap<String, Resource> = before
+            .iter()
+            .filter(|(name, old)| {
+                !old.physical_id.is_empty()
+                    && !old.status.is_gone()
+                    && now.get(*name).is_some_and(|new| new.physical_id != old.physical_id)
+            })
+            .map(|(name, old)| (name.clone(), old.clone()))
+            .collect();
+        self.remove_all(replaced, |resource| resource.update_replace_policy != Policy::Delete, Record::Gone).await;
+        let removed: BTreeMap<String, Resource> =
+            now.into_iter().filter(|(name, resource)| !wanted.contains(name) && !resource.status.is_gone()).collect();
+        let names: Vec<String> = removed.keys().cloned().collect();
+        self.remove_all(removed, |resource| resource.deletion_policy != Policy::Delete, Record::Kept).await;
+        // A resource that could not be deleted is no longer the stack's either.
+        self.with(|stack| names.iter().for_each(|name| drop(stack.resources.remove(name))));
+        self.take_failures()
+    }
+
+    /// Takes the stack back to its fallback.
+    async fn roll_back_update(&self, skip: &BTreeSet<String>) {
+        self.save().await;
+        let Some(before) = self.with(|stack| stack.fallback.clone()) else {
+            self.set_status(StackStatus::UpdateRollbackComplete, None);
+            return;
+        };
+        self.take_failures();
+        let attempt = self.with(|stack| stack.resources.clone());
+        let needs: BTreeMap<String, BTreeSet<String>> = before
+            .resources
+            .iter()
+            .filter(|(name, old)| !skip.contains(*name) && attempt.get(*name).is_some_and(|now| differs(now, old)))
+            .map(|(name, old)| (name.clone(), old.depends_on.clone()))
+            .collect();
+        in_order(needs, Failing::EndsDependents, |name| async {
+            let restored = self.restore(&name, &before).await;
+            (name, restored)
+        })
+        .await;
+        let failures = self.take_failures();
+        if !failures.is_empty() {
+            return self.set_status(StackStatus::UpdateRollbackFailed, Some(failures.reason()));
+        }
+        self.set_status(StackStatus::UpdateRollbackCompleteCleanupInProgress, None);
+        self.save().await;
+        let wanted: BTreeSet<String> = before.resources.keys().cloned().collect();
+        self.clean_up(&attempt, &wanted).await;
+        self.with(|stack| {
+            let Snapshot { revision, outputs, .. } = before;
+            stack.revision = revision;
+            stack.outputs = outputs;
+            stack.fallback = None;
+            stack.set_status(StackStatus::UpdateRollbackComplete, None);
+        });
+    }
+
+    /// Takes one resource back to what it was. One that was replaced is the old one again; the new one is cleaned up.
+    async fn restore(&self, name: &str, before: &Snapshot) -> bool {
+        let old = &before.resources[name];
+        let Some(now) = self.with(|stack| stack.resources.get(name).cloned()) else { return true };
+        if now.physical_id != old.physical_id {
+            self.with(|stack| {
+                stack.resources.insert(name.to_owned(), old.clone());
+                stack.set_resource(name, ResourceStatus::UpdateComplete, None);
+            });
+            return true;
+        }
+        let tried = now.attempted.unwrap_or(now.properties);
+        self.with(|stack| {
+            stack.resources.insert(name.to_owned(), Resource { attempted: Some(tried.clone()), ..old.clone() });
+            stack.set_resource(name, ResourceStatus::UpdateInProgress, None);
+        });
+        match self.change_in_place(name, old, &tried, &old.properties).await {
+            Ok(attributes) => {
+                self.with(|stack| {
+                    stack.resources.insert(name.to_owned(), Resource { attributes, ..old.clone() });
+                    stack.set_resource(name, ResourceStatus::UpdateComplete, None);
+                });
+                true
+            }
+            Err(Failure(reason)) => self.failed(name, ResourceStatus::UpdateFailed, &reason),
+        }
+    }
+
+    async fn delete(&self, retain: &BTreeSet<String>) {
+        let under_way = self.with(|stack| stack.status == StackStatus::DeleteInProgress);
+        if !under_way {
+            self.set_status(StackStatus::DeleteInProgress, Some("User Initiated".to_owned()));
+        }
+        self.save().await;
+        let all = self.with(|stack| {
+            for name in retain {
+                stack.set_resource(name, ResourceStatus::DeleteSkipped, None);
+            }
+            stack.resources.clone()
+        });
+        self.remove_all(all, |resource| resource.deletion_policy != Policy::Delete, Record::Kept).await;
+        let failures = self.take_failures();
+        if failures.is_empty() {
+            self.with(|stack| {
+                stack.deleted = Some(SystemTime::now());
+                stack.outputs.clear();
+                stack.change_sets.clear();
+                stack.set_status(StackStatus::DeleteComplete, None);
+            });
+        } else {
+            self.set_status(StackStatus::DeleteFailed, Some(failures.reason()));
+        }
+    }
+
+    /// Makes and changes resources until they are what the stack's revision says, and evaluates the outputs.
+    async fn converge(&self) -> Result<(), String> {
+        let goal = self.goal()?;
+        in_order(goal.needs(), Failing::EndsAll, |name| {
+            let goal = &goal;
+            async move {
+                let succeeded = self.reach(goal, &name).await;
+                if !succeeded {
+                    let _ = self.halt.send_replace(true);
+                }
+                (name, succeeded)
+            }
+        })
+        .await;
+        let failures = self.take_failures();
+        if !failures.is_empty() {
+            return Err(failures.reason());
+        }
+        let (cancelled, delete_next) = self.with(|stack| (stack.operation.cancelled, stack.operation.delete_next));
+        if cancelled || delete_next {
+            return Err(String::new());
+        }
+        let outputs = self.cloudformation.with_stack(&self.stack_id, |stack| {
+            let outputs = goal.outputs(&|name, attribute| stack.lookup(name, attribute))?;
+            stack.outputs = outputs;
+            Ok(())
+        });
+        match outputs {
+            Some(Err::<(), crate::protocol::query::Refusal>(refusal)) => Err(format!("{}. ", refusal.message)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Brings one resource to what the goal says. False when it failed or was called off.
+    async fn reach(&self, goal: &Goal, name: &str) -> bool {
+        if *self.halt.borrow() {
+            return false;
+        }
+        let declared = &goal.template.resources[name];
+        let depends_on = goal.template.dependencies(declared);
+        let blank = Resource {
+            kind: declared.kind.clone(),
+            physical_id: String::new(),
+            status: ResourceStatus::CreateInProgress,
+            reason: None,
+            updated: SystemTime::now(),
+            properties: Properties::default(),
+            attempted: None,
+            attributes: Attributes::new(),
+            depends_on,
+            deletion_policy: declared.deletion_policy,
+            update_replace_policy: declared.update_replace_policy,
+            metadata: declared.metadata.clone(),
+        };
+        let current = self.with(|stack| stack.resources.get(name).cloned());
+        let current = current.filter(|current| !current.physical_id.is_empty() && !current.status.is_gone());
+        let wanted = self.cloudformation.with_stack(&self.stack_id, |stack| {
+            goal.properties(name, &|other, attribute| stack.lookup(other, attribute))
+        });
+        let wanted = match wanted {
+            Some(Ok(wanted)) => wanted,
+            Some(Err(refusal)) => {
+                let status =
+                    if current.is_some() { ResourceStatus::UpdateFailed } else { ResourceStatus::CreateFailed };
+                self.with(|stack| {
+                    stack.resources.entry(name.to_owned()).or_insert(blank);
+                });
+                return self.failed(name, status, &refusal.message);
+            }
+            None => return false,
+        };
+        match current {
+            None => self.make(name, Resource { attempted: Some(wanted), ..blank }).await,
+            Some(current) => {
+                let before = current.attempted.as_ref().unwrap_or(&current.properties);
+                let same = current.attempted.is_none() && *before == wanted;
+                let described = Resource {
+                    depends_on: blank.depends_on,
+                    deletion_policy: blank.deletion_policy,
+                    update_replace_policy: blank.update_replace_policy,
+                    metadata: blank.metadata,
+                    ..current.clone()
+                };
+                if same {
+                    self.with(|stack| stack.resources.insert(name.to_owned(), described));
+                    return true;
+                }
+                let needs_new = changed_names(before, &wanted)
+                    .iter()
+                    .any(|property| recreation(&declared.kind, property) == Recreation::Always);
+                let wanted_resource = Resource { attempted: Some(wanted), ..described };
+                if needs_new {
+                    self.replace(name, wanted_resource).await
+                } else {
+                    self.change(name, wanted_resource).await
+                }
+            }
+        }
+    }
+
+    async fn make(&self, name: &str, resource: Resource) -> bool {
+        let wanted = resource.attempted.clone().unwrap_or_default();
+        let kind = resource.kind.clone();
+        self.with(|stack| {
+            stack.resources.insert(name.to_owned(), resource);
+            stack.set_resource(name, ResourceStatus::CreateInProgress, None);
+        });
+        self.create_physical(name, &kind, &wanted, ResourceStatus::CreateInProgress, ResourceStatus::CreateFailed).await
+            && self.succeeded(name, ResourceStatus::CreateComplete)
+    }
+
+    async fn replace(&self, name: &str, resource: Resource) -> bool {
+        let wanted = resource.attempted.clone().unwrap_or_default();
+        let kind = resource.kind.clone();
+        self.with(|stack| {
+            stack.resources.insert(name.to_owned(), resource);
+            let reason =
+                "Requested update requires the creation of a new physical resource; hence creating one.".to_owned();
+            stack.set_resource(name, ResourceStatus::UpdateInProgress, Some(reason));
+        });
+        self.create_physical(name, &kind, &wanted, ResourceStatus::UpdateInProgress, ResourceStatus::UpdateFailed).await
+            && self.succeeded(name, ResourceStatus::UpdateComplete)
+    }
+
+    /// Makes a resource, writes its physical id down, and waits until it is stable.
+    async fn create_physical(
+        &self,
+        name: &str,
+        kind: &str,
+        wanted: &Properties,
+        under_way: ResourceStatus,
+        failed: ResourceStatus,
+    ) -> bool {
+        let place = self.cloudformation.with_stack(&self.stack_id, |stack| stack.place(name));
+        let Some(place) = place else { return false };
+        let fate = self.cloudformation.take_fate(name);
+        let made = match fate.failure {
+            Some(reason) => Err(Failure(reason)),
+            None => self.cloudformation.services().create(&place, kind, wanted).await,
+        };
+        let Made { physical_id, attributes } = match made {
+            Ok(made) => made,
+            Err(Failure(reason)) => return self.failed(name, failed, &reason),
+        };
+        self.with(|stack| {
+            if let Some(resource) = stack.resources.get_mut(name) {
+                resource.physical_id.clone_from(&physical_id);
+                resource.attributes = attributes;
+            }
+            stack.set_resource(name, under_way, Some("Resource creation Initiated".to_owned()));
+        });
+        self.save().await;
+        match self.stable(name, kind, &physical_id, fate.delay).await {
+            Ok(()) => true,
+            Err(Failure(reason)) => self.failed(name, failed, &reason),
+        }
+    }
+
+    async fn change(&self, name: &str, resource: Resource) -> bool {
+        let wanted = resource.attempted.clone().unwrap_or_default();
+        let before = resource.properties.clone();
+        self.with(|stack| {
+            stack.resources.insert(name.to_owned(), resource.clone());
+            stack.set_resource(name, ResourceStatus::UpdateInProgress, None);
+        });
+        match self.change_in_place(name, &resource, &before, &wanted).await {
+            Ok(attributes) => {
+                self.with(|stack| {
+                    if let Some(resource) = stack.resources.get_mut(name) {
+                        resource.attributes = attributes;
+                    }
+                });
+                self.succeeded(name, ResourceStatus::UpdateComplete)
+            }
+            Err(Failure(reason)) => self.failed(name, ResourceStatus::UpdateFailed, &reason),
+        }
+    }
+
+    async fn change_in_place(
+        &self,
+        name: &str,
+        resource: &Resource,
+        before: &Properties,
+        wanted: &Properties,
+    ) -> Result<Attributes, Failure> {
+        let place = self.cloudformation.with_stack(&self.stack_id, |stack| stack.place(name));
+        let place = place.ok_or_else(|| Failure("the stack is gone".to_owned()))?;
+        let fate = self.cloudformation.take_fate(name);
+        if let Some(reason) = fate.failure {
+            return Err(Failure(reason));
+        }
+        let services = self.cloudformation.services();
+        let attributes = services.update(&place, &resource.kind, &resource.physical_id, before, wanted).await?;
+        self.stable(name, &resource.kind, &resource.physical_id, fate.delay).await?;
+        Ok(attributes)
+    }
+
+    /// Waits until a resource is stable, or until the deployment is called off.
+    async fn stable(
+        &self,
+        name: &str,
+        kind: &str,
+        physical_id: &str,
+        delay: Option<std::time::Duration>,
+    ) -> Result<(), Failure> {
+        let place = self.cloudformation.with_stack(&self.stack_id, |stack| stack.place(name));
+        let place = place.ok_or_else(|| Failure("the stack is gone".to_owned()))?;
+        let ready = async {
+            match delay {
+                Some(delay) => tokio::time::sleep(delay).await,
+                None if self.express => return Ok(()),
+                None => tokio::time::sleep(self.cloudformation.settings().resource_delay).await,
+            }
+            if self.express {
+                return Ok(());
+            }
+            self.cloudformation.services().stabilize(&place, kind, physical_id).await
+        };
+        let mut halted = self.halt.subscribe();
+        tokio::select! {
+            result = ready => result,
+            _ = halted.wait_for(|halted| *halted) => {
+                let made = self.with(|stack| stack.resources.get(name).is_some_and(|r| r.status == ResourceStatus::CreateInProgress));
+                Err(Failure(if made { "Resource creation cancelled" } else { "Resource update cancelled" }.to_owned()))
+            }
+        }
+    }
+
+    fn succeeded(&self, name: &str, status: ResourceStatus) -> bool {
+        self.with(|stack| {
+            if let Some(resource) = stack.resources.get_mut(name)
+                && let Some(wanted) = resource.attempted.take()
+            {
+                resource.properties = wanted;
+            }
+            stack.set_resource(name, status, None);
+        });
+        true
+    }
+
+    /// Writes a failure down. Always false.
+    fn failed(&self, name: &str, status: ResourceStatus, reason: &str) -> bool {
+        self.with(|stack| stack.set_resource(name, status, Some(reason.to_owned())));
+        let mut failures = self.failures();
+        match status {
+            ResourceStatus::CreateFailed => failures.create.push(name.to_owned()),
+            ResourceStatus::DeleteFailed => failures.delete.push(name.to_owned()),
+            _ => failures.update.push(name.to_owned()),
+        }
+        false
+    }
+
+    /// Deletes resources, those that others need last. Those that are to be kept are skipped.
+    async fn remove_all(
+        &self,
+        resources: BTreeMap<String, Resource>,
+        keep: impl Fn(&Resource) -> bool,
+        record: Record,
+    ) {
+        let resources: BTreeMap<String, Resource> =
+            resources.into_iter().filter(|(_, resource)| !resource.status.is_gone()).collect();
+        let needs = resources.iter().map(|(name, resource)| (name.clone(), resource.depends_on.clone())).collect();
+        in_order(reversed(&needs), Failing::EndsDependents, |name| {
+            let resource = &resources[&name];
+            let keep = keep(resource);
+            async move {
+                let removed = self.remove(&name, resource, keep, record).await;
+                (name, removed)
+            }
+        })
+        .await;
+    }
+
+    async fn remove(&self, name: &str, resource: &Resource, keep: bool, record: Record) -> bool {
+        let tell = |status: ResourceStatus, reason: Option<String>| {
+            self.with(|stack| match record {
+                Record::Kept => stack.set_resource(name, status, reason),
+                Record::Gone => stack.tell(name, resource, status, reason),
+            });
+        };
+        if keep && !resource.physical_id.is_empty() {
+            tell(ResourceStatus::DeleteSkipped, None);
+            return true;
+        }
+        if resource.physical_id.is_empty() {
+            tell(ResourceStatus::DeleteComplete, None);
+            return true;
+        }
+        tell(ResourceStatus::DeleteInProgress, None);
+        let place = self.cloudformation.with_stack(&self.stack_id, |stack| stack.place(name));
+        let Some(place) = place else { return false };
+        let fate = self.cloudformation.take_fate(name);
+        let last = resource.attempted.as_ref().unwrap_or(&resource.properties);
+        let deleted = match fate.failure {
+            Some(reason) => Err(Failure(reason)),
+            None => self.cloudformation.services().delete(&place, &resource.kind, &resource.physical_id, last).await,
+        };
+        match deleted {
+            Ok(()) => {
+                match fate.delay {
+                    Some(delay) => tokio::time::sleep(delay).await,
+                    None if self.express => {}
+                    None => tokio::time::sleep(self.cloudformation.settings().resource_delay).await,
+                }
+                tell(ResourceStatus::DeleteComplete, None);
+                true
+            }
+            Err(Failure(reason)) => {
+                tell(ResourceStatus::DeleteFailed, Some(reason));
+                self.failures().delete.push(name.to_owned());
+                false
+            }
+        }
+    }
+
+    /// What has become of the change set that is being executed.
+    fn mark_executed(&self, status: ExecutionStatus) {
+        self.with(|stack| {
+            for change_set in &mut stack.change_sets {
+                if change_set.execution_status == ExecutionStatus::ExecuteInProgress {
+                    change_set.execution_status = status;
+                }
+            }
+        });
+    }
+
+    async fn save(&self) {
+        // A disk that can't be written is told to the next request that changes something.
+        let _ = self.cloudformation.save().await;
+    }
+}
+
+/// Whether a resource is other than it was.
+fn differs(now: &Resource, old: &Resource) -> bool {
+    now.physical_id != old.physical_id || now.attempted.is_some() || now.properties != old.properties
+}
+
+/// The names of the properties that differ; `Tags` also when those of the stack do.
+pub(super) fn changed_names(before: &Properties, wanted: &Properties) -> BTreeSet<String> {
+    let names: BTreeSet<&String> = before.members.keys().chain(wanted.members.keys()).collect();
+    let mut changed: BTreeSet<String> =
+        names.into_iter().filter(|name| before.members.get(*name) != wanted.members.get(*name)).cloned().collect();
+    if before.stack_tags != wanted.stack_tags {
+        changed.insert("Tags".to_owned());
+    }
+    changed
+}

@@ -113,6 +113,10 @@ pub(crate) enum Verb {
     Demo(Demo),
     /// Run S3 and Lambda on this machine for any AWS client
     Local(Local),
+    /// Print a script that completes this command's arguments in a shell
+    Completions(Completions),
+    /// Print the manual page, or write all of them
+    Man(Man),
     /// Serve the Lambda Runtime API as the function `zipedit`: how the local cloud starts it
     #[command(name = "__bootstrap", hide = true)]
     Bootstrap,
@@ -365,6 +369,46 @@ pub(crate) struct Local {
     /// Use this `bootstrap` as the zipedit function, instead of this program itself
     #[arg(long, value_name = "FILE")]
     pub(crate) bootstrap: Option<PathBuf>,
+}
+
+/// `quickdeploy completions`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+Install it where your shell looks:
+  quickdeploy completions bash > ~/.local/share/bash-completion/completions/quickdeploy
+  quickdeploy completions zsh > \"${fpath[1]}/_quickdeploy\"
+  quickdeploy completions fish > ~/.config/fish/completions/quickdeploy.fish
+  quickdeploy completions powershell >> $PROFILE")]
+pub(crate) struct Completions {
+    /// The shell that is to read it
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// `quickdeploy man`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  quickdeploy man deploy | man -l -
+  quickdeploy man --dir ~/.local/share/man/man1")]
+pub(crate) struct Man {
+    /// The command whose page is printed [default: the page about all of them]
+    pub(crate) verb: Option<String>,
+
+    /// Write a page for every command into this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "verb")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// The definition without what is hidden, for completions and manual pages.
+pub(crate) fn public_command() -> clap::Command {
+    let whole = Args::command();
+    let shown: Vec<clap::Command> = whole.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned().collect();
+    clap::Command::new("quickdeploy")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(whole.get_about().cloned().unwrap_or_default())
+        .after_help(AFTER_HELP)
+        .args(whole.get_arguments().cloned())
+        .subcommands(shown)
 }
 
 /// An IP address and a port; `localhost` is one that everybody types.

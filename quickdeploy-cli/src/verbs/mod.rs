@@ -1,5 +1,6 @@
 //! One file per verb. A verb turns its flags into work and the work's result into what is seen.
 
+mod completions;
 mod demo;
 mod deploy;
 mod diff;
@@ -7,6 +8,7 @@ mod doctor;
 mod full;
 mod init;
 mod local;
+mod man;
 mod patch;
 mod watch;
 mod zipedit_function;
@@ -32,6 +34,8 @@ pub(crate) async fn run(ui: &Ui, global: &Global, verb: Verb) -> Result<u8> {
         Verb::Doctor(args) => doctor::run(ui, global, &args).await,
         Verb::Demo(args) => demo::run(ui, &args).await,
         Verb::Local(args) => local::run(ui, &args).await,
+        Verb::Completions(args) => completions::run(ui, &args),
+        Verb::Man(args) => man::run(ui, &args),
         // Has no runtime to share and nothing to say: see `main`.
         Verb::Bootstrap => Err(Error::usage("`__bootstrap` is for the local cloud to start")),
     }

@@ -218,7 +218,8 @@ serverless.yml, cdk.out. `--env NAME` chooses SAM's config environment or the Se
 Examples:
   quickdeploy init my-function
   quickdeploy init --stack my-stack --dry-run
-  quickdeploy init my-function --artifact s3://my-bucket/my-function.zip --adopt")]
+  quickdeploy init my-function --artifact s3://my-bucket/my-function.zip --adopt
+  quickdeploy init --artifact s3://my-bucket/quickdeploy/ --adopt")]
 pub(crate) struct Init {
     /// The Lambda function to begin with: its name or ARN
     pub(crate) function: Option<String>,
@@ -227,7 +228,8 @@ pub(crate) struct Init {
     #[arg(long, value_name = "STACK", conflicts_with = "function")]
     pub(crate) stack: Option<String>,
 
-    /// The zip in S3 that the functions are deployed from [else: it is looked for]
+    /// The zip in S3 that the functions are deployed from [else: it is looked for]; with a `/` at its end, the place
+    /// below which each package has its own
     #[arg(long, value_name = "s3://BUCKET/KEY")]
     pub(crate) artifact: Option<String>,
 

@@ -10,7 +10,7 @@ use crate::project::{ArtifactUrl, Functions};
 use crate::ui::{plural, printable};
 
 /// Comments are broken at this column.
-const WIDTH: usize = 100;
+const WIDTH: usize = 78;
 /// Only so many handlers are listed.
 const LISTED: usize = 20;
 
@@ -94,14 +94,23 @@ impl ConfigText {
                 &format!("{file} also knows `{name}`. `quickdeploy init --env {name} --dry-run` finds its artifact:"),
             );
             let _ = writeln!(text, "# [env.{}]", key(name));
-            let _ = writeln!(text, "# artifact = \"s3://BUCKET/KEY\"");
-            if let Some(stack) = stack {
-                let _ = writeln!(text, "# functions = {{ stack = {} }}", string(stack));
+            // Of several artifacts, each has its own table, behind the environment's own keys.
+            let several = self.artifacts.len() > 1;
+            if !several {
+                let _ = writeln!(text, "# artifact = \"s3://BUCKET/KEY\"");
+                if let Some(stack) = stack {
+                    let _ = writeln!(text, "# functions = {{ stack = {} }}", string(stack));
+                }
             }
             for (key, value) in [("region", region), ("profile", profile)] {
                 if let Some(value) = value {
                     let _ = writeln!(text, "# {key} = {}", string(value));
                 }
+            }
+            for artifact in self.artifacts.iter().filter_map(|artifact| artifact.name.as_ref()).filter(|_| several) {
+                let _ = writeln!(text, "# [env.{}.artifacts.{}]", key(name), key(artifact));
+                let _ = writeln!(text, "# artifact = \"s3://BUCKET/KEY-OF-{artifact}\"");
+                let _ = writeln!(text, "# functions = [\"FUNCTION-OF-{}\"]", artifact.replace('.', "-"));
             }
         }
     }
@@ -283,6 +292,17 @@ mod tests {
         let names: Vec<Option<&str>> = all.iter().map(|settings| settings.name.as_deref()).collect();
         assert_eq!(names, [Some("api"), Some("the.worker")]);
         assert!(all.iter().all(|settings| settings.exclude.len() == 2 && settings.map.len() == 2));
+    }
+
+    #[test]
+    fn suggested_environments_are_valid_for_several_artifacts_too() {
+        let text = config(vec![artifact(Some("api")), artifact(Some("the.worker"))]).render();
+        let (general, suggested) = text.split_once("# [env.prod]").unwrap();
+        let suggested = suggested.replace("\n# ", "\n").replace("BUCKET/", "bucket-prod/");
+        let all = read(&format!("{general}[env.prod]{suggested}"), Some("prod"));
+        let keys: Vec<&str> = all.iter().map(|settings| settings.artifact.as_ref().unwrap().key.as_str()).collect();
+        assert_eq!(keys, ["KEY-OF-api", "KEY-OF-the.worker"]);
+        assert_eq!(all[0].functions, Some(Functions::Names(vec!["FUNCTION-OF-api".into()])));
     }
 
     #[test]

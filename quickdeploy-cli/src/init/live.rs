@@ -88,7 +88,7 @@ async fn not_found(cloud: &Cloud, name: &str) -> Error {
         .collect();
     alike.sort();
     let names: Vec<String> = alike.iter().take(5).map(|(_, other)| format!("`{other}`")).collect();
-    let error = if names.is_empty() { error } else { error.hint(format!("there is {}", names.join(", "))) };
+    let error = if names.is_empty() { error } else { error.hint(format!("did you mean {}?", names.join(" or "))) };
     error.hint("check the name and the region; a stack is named with `--stack`")
 }
 
@@ -102,11 +102,18 @@ async fn read_all(cloud: &Cloud, names: impl IntoIterator<Item = String>) -> Vec
     all
 }
 
+/// A function as its stack knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct StackFunction {
+    pub(crate) logical_id: String,
+    pub(crate) code: Code,
+}
+
 /// A stack's functions, and where its template says that their code is.
 #[derive(Debug, Default)]
 pub(crate) struct StackCode {
     /// By function name.
-    pub(crate) code: BTreeMap<String, Code>,
+    pub(crate) functions: BTreeMap<String, StackFunction>,
     /// What could not be asked or known.
     pub(crate) problems: Vec<String>,
 }
@@ -164,7 +171,8 @@ pub(crate) async fn stack(cloud: &Cloud, name: &str, strict: bool) -> Result<Sta
         for resource in of_type("AWS::Lambda::Function") {
             let code = codes.remove(&resource.logical_id);
             let code = code.unwrap_or_else(|| Code::Unknown("its template does not have it".to_owned()));
-            found.code.insert(resource.physical_id.clone(), code);
+            let function = StackFunction { logical_id: resource.logical_id.clone(), code };
+            found.functions.insert(resource.physical_id.clone(), function);
         }
     }
     Ok(found)
@@ -214,15 +222,20 @@ pub(crate) async fn by_stack(cloud: &Cloud, name: &str) -> Result<Found> {
     let codes = stack(cloud, name, true).await?;
     let mut notes = Vec::new();
     let mut functions = Vec::new();
-    for (function, read) in read_all(cloud, codes.code.keys().cloned()).await {
-        match (read, codes.code.get(&function)) {
+    for (function, read) in read_all(cloud, codes.functions.keys().cloned()).await {
+        match (read, codes.functions.get(&function).map(|function| &function.code)) {
             (Ok(live), _) if !live.function.zip_package => {
                 notes.push(format!("`{function}` runs from a container image: it is left out"));
             }
             (Ok(_), Some(Code::Inline)) => {
                 notes.push(format!("`{function}` has its code in the template: it is left out"));
             }
-            (Ok(live), _) => functions.push(live),
+            (Ok(mut live), _) => {
+                // Tags say so, too, but not to everybody.
+                let known = codes.functions.get(&function).map(|function| function.logical_id.clone());
+                live.logical_id = live.logical_id.or(known);
+                functions.push(live);
+            }
             (Err(error), _) => notes.push(format!("`{function}` is left out: {error}")),
         }
     }

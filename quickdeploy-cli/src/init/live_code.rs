@@ -119,7 +119,9 @@ impl LiveCode {
             request.headers_mut().insert("range", range);
         }
         // The error's text may hold the address.
-        let response = connector.call(request).await.map_err(|_| failed().cause("no answer"))?;
+        let response = connector.call(request).await.map_err(|_| {
+            failed().cause("no answer").hint("it comes from S3 over HTTPS: is a proxy needed (HTTPS_PROXY)?")
+        })?;
         match response.status().as_u16() {
             200 | 206 => Ok(response),
             status => Err(failed().cause(format!("HTTP status {status}"))),

@@ -54,6 +54,17 @@ pub(crate) enum State {
     Unusable(String),
 }
 
+impl State {
+    /// As a part of a sentence.
+    pub(crate) fn said(&self) -> String {
+        match self {
+            Self::Runs => "it is what the functions run".to_owned(),
+            Self::Differs(why) => format!("the functions run other code ({why})"),
+            Self::Unusable(why) => why.clone(),
+        }
+    }
+}
+
 /// One place that was asked, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Tried {
@@ -168,11 +179,7 @@ impl Located {
     }
 
     fn take(&mut self, candidate: Candidate) {
-        let result = match &candidate.state {
-            State::Runs => "it is what the functions run".to_owned(),
-            State::Differs(why) => format!("the functions run other code ({why})"),
-            State::Unusable(why) => why.clone(),
-        };
+        let result = candidate.state.said();
         self.tried.push(Tried::new(format!("{}, {}", candidate.from, candidate.url), result));
         match candidate.state {
             State::Runs => self.running.push(candidate),

@@ -5,22 +5,23 @@
 //! which functions share a package. [`locate`] finds the object in S3 that the package came from, if need be by a
 //! [`search`]; [`adopt`] puts it there when it is nowhere. [`tree`] compares the artifact's names and checksums with the
 //! local files: [`mapping`] decides which directory lies where in it, [`excludes`] which files were left out on purpose,
-//! [`handler`] which file a function's handler is in. [`proposal`] puts one artifact together, and [`config_text`] writes
-//! all of it down.
+//! [`handler`] which file a function's handler is in. [`proposal`] puts one artifact together, [`config_text`] writes all of it
+//! down, and [`discovery`] goes through these steps.
 //!
 //! What decides is pure and knows no network; what asks decides nothing.
 
-pub(crate) mod adopt;
+mod adopt;
 pub(crate) mod config_text;
+pub(crate) mod discovery;
 mod document;
 mod excludes;
 mod handler;
 pub(crate) mod live;
 mod live_code;
 pub(crate) mod locate;
-pub(crate) mod mapping;
+mod mapping;
 pub(crate) mod proposal;
-pub(crate) mod search;
+mod search;
 pub(crate) mod sources;
 mod template;
 pub(crate) mod tree;

@@ -21,7 +21,7 @@ pub(crate) fn functions(package: &Package, codes: &StackCode) -> (Functions, Str
     let stack = package.functions[0].stack.as_ref();
     let all_of_it = |stack: &&String| {
         package.functions.iter().all(|live| live.stack.as_ref() == Some(stack))
-            && codes.code.keys().collect::<BTreeSet<_>>() == names.iter().collect::<BTreeSet<_>>()
+            && codes.functions.keys().collect::<BTreeSet<_>>() == names.iter().collect::<BTreeSet<_>>()
     };
     let sha256 = short_sha(&package.sha256);
     match (names.as_slice(), stack.filter(all_of_it)) {
@@ -132,14 +132,19 @@ pub(crate) fn about(candidate: &Candidate) -> Vec<String> {
 pub(crate) fn about_map(analysis: &Analysis) -> String {
     let found = &analysis.mapping;
     let all = found.identical.len() + found.different.len() + analysis.excludes.new.len();
-    let mut text = format!("Of {} here, the artifact has {} as they are", plural(all, "file"), found.identical.len());
-    if !found.different.is_empty() {
-        text.push_str(&format!(", {} with another content", found.different.len()));
-    }
-    if !analysis.excludes.new.is_empty() {
-        text.push_str(&format!(", and lacks {}", analysis.excludes.new.len()));
-    }
-    text.push('.');
+    let mut text = match (found.identical.len(), all) {
+        (identical, all) if identical == all => format!("Here: {}, in it as they are.", plural(all, "file")),
+        (identical, all) => {
+            let mut parts = vec![format!("{identical} are in it as they are")];
+            if !found.different.is_empty() {
+                parts.push(format!("{} with another content", found.different.len()));
+            }
+            if !analysis.excludes.new.is_empty() {
+                parts.push(format!("{} not yet", analysis.excludes.new.len()));
+            }
+            format!("Of {} here, {}.", plural(all, "file"), parts.join(", "))
+        }
+    };
     if !found.only_in_zip.is_empty() {
         text.push_str(&format!(
             " What else is in it ({}: dependencies, what a build made) stays as it is.",

@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -10,20 +11,15 @@ use crate::args::{self, Global};
 use crate::aws::{Cloud, Place};
 use crate::compare::{self, blocking, project_error};
 use crate::error::{Error, Result};
-use crate::init::adopt::{adopt, has_versions};
-use crate::init::config_text::{ArtifactText, ConfigText};
-use crate::init::live::{self, Package};
-use crate::init::locate::{self, Candidate, Located, State, Tried, Wanted, fleeting};
-use crate::init::mapping::Entry;
+use crate::init::config_text::ConfigText;
+use crate::init::discovery::{Asked, Discovery, Given, Proposal, named};
+use crate::init::live::Package;
+use crate::init::locate::{State, Tried, fleeting};
 use crate::init::proposal;
-use crate::init::search::Area;
 use crate::init::sources::{Source, Sources};
-use crate::init::tree::{self, Analysis, HandlerFile, Tree};
-use crate::project::{ArtifactEntry, ArtifactUrl, CONFIG_FILE, Deletion, Project};
-use crate::ui::{Align, Table, Ui, bytes, plural, printable, short_sha};
-
-/// Only so many names are told in one line without `-v`.
-const LISTED: usize = 8;
+use crate::init::tree::{Analysis, HandlerFile, Tree};
+use crate::project::{ArtifactEntry, CONFIG_FILE, Deletion, Project};
+use crate::ui::{Align, Table, Ui, plural, printable};
 
 /// The JSON document.
 #[derive(Debug, Serialize)]
@@ -80,27 +76,11 @@ struct FunctionDocument {
     file: Option<String>,
 }
 
-/// What to begin with.
-enum Asked {
-    Functions(Vec<String>),
-    Stack(String),
-}
-
-/// One artifact that was found, with everything that is known of it.
-struct Proposal {
-    package: Package,
-    candidate: Candidate,
-    adopted: bool,
-    entries: Vec<Entry>,
-    analysis: Analysis,
-    text: ArtifactText,
-}
-
 pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Init) -> Result<u8> {
     let here = std::env::current_dir()
         .map_err(|error| Error::new("File", "could not find out the current directory").because(&error))?;
     let file = here.join(CONFIG_FILE);
-    let given = args.artifact.as_deref().map(str::parse::<ArtifactUrl>).transpose().map_err(Error::usage)?;
+    let given = args.artifact.as_deref().map(str::parse::<Given>).transpose().map_err(Error::usage)?;
     refuse_to_overwrite(&file, args)?;
 
     let sources = Sources::look(&here, global.env.as_deref(), &|name| std::env::var(name).ok());
@@ -112,11 +92,19 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Init) -> Result<u
         endpoint_url: None,
     }));
     let cloud = Cloud::connect(place.clone()).await?;
-    let init = Init { ui, args, cloud: &cloud, source, root: here.clone() };
+    let discovery = Discovery {
+        ui,
+        cloud: &cloud,
+        source,
+        root: here.clone(),
+        stack_given: args.stack.is_some(),
+        adopt: args.adopt,
+        yes: args.yes,
+    };
 
     let found = {
         let _progress = ui.progress("Asking Lambda");
-        init.find(&asked).await?
+        discovery.find(&asked).await?
     };
     let mut notes = found.notes.clone();
     notes.extend(found.codes.problems.iter().cloned());
@@ -129,12 +117,12 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Init) -> Result<u
         let root = here.clone();
         blocking(move || Tree::read(&root, &built)).await?
     };
-    let tree = std::sync::Arc::new(tree);
+    let tree = Arc::new(tree);
 
     let mut tried = Vec::new();
     let mut proposals = Vec::new();
-    for (package, candidate) in init.candidates(&found, given.as_ref(), &mut tried, &mut notes).await? {
-        proposals.push(init.propose(package, candidate, &found, &tree).await?);
+    for (package, candidate) in discovery.candidates(&found, given.as_ref(), &mut tried, &mut notes).await? {
+        proposals.push(discovery.propose(package, candidate, &found, &tree).await?);
     }
     let packages: Vec<&Package> = proposals.iter().map(|proposal| &proposal.package).collect();
     if packages.len() > 1 {
@@ -144,7 +132,7 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Init) -> Result<u
         }
     }
     for proposal in &proposals {
-        init.tell(proposal);
+        tell(ui, proposal, proposals.len());
     }
 
     let config = ConfigText {
@@ -153,15 +141,18 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Init) -> Result<u
         profile: place.profile,
         endpoint_url: global.endpoint_url.clone(),
         artifacts: proposals.iter().map(|proposal| proposal.text.clone()).collect(),
-        environments: source.map(|source| (source.file.clone(), source.environments.clone())).unwrap_or_default(),
+        environments: source
+            .map(|source| (source.environments_file.clone(), source.environments.clone()))
+            .unwrap_or_default(),
     };
     let text = config.render();
-    init.check(&file, &text, &proposals).await?;
+    check(ui, &file, &text, &proposals).await?;
     let table = handlers_table(ui, &proposals);
     if args.dry_run {
         ui.aside(table);
         ui.result(text.trim_end());
     } else {
+        discovery.adopt(&proposals).await?;
         write(&file, &text, args.force)?;
         ui.result(table);
         ui.status("Wrote", CONFIG_FILE);
@@ -236,16 +227,101 @@ fn begin(source: &Source) -> Option<Asked> {
     }
 }
 
-fn named(source: &Source) -> Vec<String> {
-    source.functions.iter().filter_map(|function| function.name.clone()).collect()
-}
-
 fn nothing_here(sources: &Sources) -> Error {
     let error = Error::usage("which function? No file of SAM, CloudFormation, Serverless or CDK here names a stack");
     let unknown = sources.found.iter().flat_map(|source| &source.unknown).chain(&sources.problems);
     unknown
         .fold(error, |error, unknown| error.cause(unknown.clone()))
         .hint("`quickdeploy init FUNCTION` begins with a Lambda function, `--stack STACK` with all of a stack")
+}
+
+/// Tells what was found of one of so many artifacts.
+fn tell(ui: &Ui, proposal: &Proposal, of: usize) {
+    let Proposal { candidate, analysis, .. } = proposal;
+    ui.status("Located", &candidate.url);
+    let place = if proposal.adopted { "it will be put there" } else { &candidate.state.said() };
+    ui.detail(format!("by {}: {place}", candidate.from));
+    if let State::Differs(_) = &candidate.state {
+        let name = proposal.package.names()[0];
+        ui.warning(
+            format!("`{name}` does not run what is in {}", candidate.url),
+            &[
+                "the next `quickdeploy` takes it there: what runs now and this artifact lacks is lost".to_owned(),
+                format!(
+                    "to begin with what runs: `quickdeploy init {name} --artifact s3://BUCKET/KEY.zip --adopt --force`"
+                ),
+            ],
+        );
+    }
+    if let Some(why) = fleeting(&candidate.url.key) {
+        // Of several, each gets a name of its own below the prefix.
+        let own = if of > 1 { String::new() } else { format!("{}.zip", proposal.package.names()[0]) };
+        ui.warning(
+            format!("{} may not stay the artifact: {why}", candidate.url),
+            &[
+                "a patch changes the object under that name: a tool that finds the name may not upload its own again"
+                    .to_owned(),
+                format!(
+                    "better, give it a name that stays: `--adopt --artifact s3://{}/quickdeploy/{own}`",
+                    candidate.url.bucket
+                ),
+            ],
+        );
+    }
+    let found = &analysis.mapping;
+    let mut counts = vec![format!("{} as they are", found.identical.len())];
+    if !found.different.is_empty() {
+        counts.push(format!("{} differ", found.different.len()));
+    }
+    if !analysis.excludes.new.is_empty() {
+        counts.push(format!("{} new", analysis.excludes.new.len()));
+    }
+    let all = found.identical.len() + found.different.len() + analysis.excludes.new.len();
+    ui.status("Compared", format!("{} here with it: {}", plural(all, "file"), counts.join(", ")));
+    for (local, prefix) in &found.rules {
+        let local = if local.is_empty() { "." } else { local };
+        let place = if prefix.is_empty() { "the top of the zip" } else { prefix };
+        ui.detail(format!("{} -> {}", printable(local), printable(place)));
+    }
+    let excluded: Vec<String> = analysis
+        .excludes
+        .patterns
+        .iter()
+        .map(|exclude| format!("{} ({})", printable(&exclude.pattern), exclude.files))
+        .collect();
+    if !excluded.is_empty() {
+        ui.detail(ui.fitting(&format!("left out: {}", excluded.join(", "))));
+    }
+    if !found.only_in_zip.is_empty() {
+        ui.detail(format!(
+            "{} only in the artifact: dependencies, or what a build made",
+            plural(found.only_in_zip.len(), "file")
+        ));
+    }
+    if analysis.built {
+        ui.detail("it holds built code: build before you deploy");
+    }
+}
+
+/// Reads the text as the project does, and says what `quickdeploy diff` will say.
+async fn check(ui: &Ui, file: &Path, text: &str, proposals: &[Proposal]) -> Result<()> {
+    let projects = Project::of_text(file, text, None).map_err(|error| project_error(&error))?;
+    for (project, proposal) in projects.into_iter().zip(sorted(proposals)) {
+        let (entries, url) = (proposal.entries.clone(), proposal.candidate.url.to_string());
+        let diff = blocking(move || {
+            let entries: Vec<ArtifactEntry<'_>> = entries
+                .iter()
+                .map(|entry| ArtifactEntry { name: &entry.name, size: entry.size, crc32: entry.crc32, is_dir: false })
+                .collect();
+            project.scan(&url)?.diff(&entries, Deletion::Owned)
+        })
+        .await?;
+        if !diff.is_empty() {
+            ui.detail(format!("the next `quickdeploy` would patch {}:", compare::counts(&diff)));
+            compare::tell(ui, &diff);
+        }
+    }
+    Ok(())
 }
 
 fn tell_sources(ui: &Ui, sources: &Sources, chosen: Option<&Source>) {
@@ -260,371 +336,11 @@ fn tell_sources(ui: &Ui, sources: &Sources, chosen: Option<&Source>) {
     }
 }
 
-struct Init<'a> {
-    ui: &'a Ui,
-    args: &'a args::Init,
-    cloud: &'a Cloud,
-    source: Option<&'a Source>,
-    root: PathBuf,
-}
-
-impl<'a> Init<'a> {
-    /// What runs.
-    async fn find(&self, asked: &Asked) -> Result<live::Found> {
-        match asked {
-            Asked::Functions(names) => live::by_functions(self.cloud, names).await,
-            Asked::Stack(stack) => match live::by_stack(self.cloud, stack).await {
-                // Who may not ask CloudFormation may still ask Lambda, if a file names the functions.
-                Err(error) if error.error_type() == "AccessDenied" => match self.source.map(named) {
-                    Some(names) if !names.is_empty() => {
-                        let mut found = live::by_functions(self.cloud, &names).await?;
-                        found.notes.push(format!("the stack is not looked at: {error}"));
-                        Ok(found)
-                    }
-                    _ => Err(error.hint("or begin with a function: `quickdeploy init FUNCTION`")),
-                },
-                Err(error) if error.error_type() == "StackNotFound" && self.args.stack.is_none() => {
-                    let file = self.source.map_or("the file", |source| source.file.as_str());
-                    Err(error
-                        .hint(format!("{file} names it: deploy it once by its own tool, or give `--stack` or `--env`")))
-                }
-                found => found,
-            },
-        }
-    }
-
-    /// The artifact of every package that has one.
-    async fn candidates(
-        &self,
-        found: &live::Found,
-        given: Option<&ArtifactUrl>,
-        tried: &mut Vec<Tried>,
-        notes: &mut Vec<String>,
-    ) -> Result<Vec<(Package, Candidate)>> {
-        if let Some(url) = given {
-            let (package, candidate) = self.given(&found.packages, url).await?;
-            tried.push(Tried::new(format!("`--artifact {url}`"), said(&candidate.state)));
-            return Ok(vec![(package.clone(), candidate)]);
-        }
-        let mut chosen: Vec<(Package, Candidate)> = Vec::new();
-        let mut failed = Vec::new();
-        for package in &found.packages {
-            self.tell_package(package);
-            let areas: Vec<Area> = self
-                .source
-                .and_then(|source| Some((source, source.packages.clone()?)))
-                .map(|(source, (bucket, prefix))| Area { bucket, prefix, from: format!("{}'s bucket", source.file) })
-                .into_iter()
-                .collect();
-            let templates =
-                package.functions.iter().filter_map(|live| found.codes.code.get(&live.function.name).cloned());
-            let wanted = Wanted { package, templates: templates.collect(), areas: &areas };
-            let located = locate::locate(self.ui, self.cloud, &wanted).await;
-            for tried in &located.tried {
-                self.ui.verbose(tried);
-            }
-            let candidate = self.choose(package, &located).await;
-            tried.extend(located.tried);
-            match candidate {
-                Ok(candidate) => merge(&mut chosen, package.clone(), candidate),
-                Err(error) => failed.push(error),
-            }
-        }
-        match failed.pop() {
-            Some(error) if chosen.is_empty() => Err(error),
-            last => {
-                for error in failed.into_iter().chain(last) {
-                    self.ui.warning(error.message(), error.hints());
-                    notes.push(error.to_string());
-                }
-                Ok(chosen)
-            }
-        }
-    }
-
-    /// The object that the command line names, and the package that it is about.
-    async fn given<'f>(&self, packages: &'f [Package], url: &ArtifactUrl) -> Result<(&'f Package, Candidate)> {
-        let mut states = Vec::new();
-        for package in packages {
-            states.push((package, locate::compare(self.cloud, url, package).await));
-        }
-        let running = states.iter().position(|(_, state)| *state == State::Runs);
-        let place = match (running, states.as_slice()) {
-            (Some(place), _) => place,
-            (None, [_]) => 0,
-            (None, states) => {
-                let names: Vec<String> =
-                    states.iter().map(|(package, _)| format!("`{}`", package.names()[0])).collect();
-                return Err(Error::usage(format!(
-                    "{url} is none of the {} packages that the stack's functions run",
-                    states.len()
-                ))
-                .hint(format!("begin with one function, such as {}, instead of the stack", names.join(", "))));
-            }
-        };
-        let (package, state) = states.swap_remove(place);
-        self.tell_package(package);
-        let missing = matches!(&state, State::Unusable(why) if why == locate::NO_SUCH_OBJECT);
-        let candidate = Candidate { url: url.clone(), from: "`--artifact`".to_owned(), state };
-        match &candidate.state {
-            State::Runs | State::Differs(_) if !self.args.adopt => {}
-            State::Runs => {}
-            State::Differs(why) => {
-                return Err(Error::new("ArtifactExists", format!("{url} is there already, with other code ({why})"))
-                    .hint("choose another key, or leave `--adopt` away to take it as it is"));
-            }
-            State::Unusable(_) if missing && self.args.adopt => {}
-            State::Unusable(why) => {
-                let error = Error::new("ArtifactNotFound", format!("{url} can't be used: {why}"));
-                return Err(if missing {
-                    error.hint("`--adopt` puts the package there that the functions run now")
-                } else {
-                    error.hint("check the bucket's name, its region, and that you may read it")
-                });
-            }
-        }
-        Ok((package, candidate))
-    }
-
-    /// One of those that were located.
-    async fn choose(&self, package: &Package, located: &Located) -> Result<Candidate> {
-        // A name that stays comes first.
-        let mut running: Vec<&Candidate> = located.running.iter().collect();
-        running.sort_by_key(|candidate| fleeting(&candidate.url.key).is_some());
-        match running.as_slice() {
-            [] => {}
-            [one] => return Ok((*one).clone()),
-            [first, ..] if self.args.yes => return Ok((*first).clone()),
-            several => {
-                let urls: Vec<String> = several.iter().map(|candidate| candidate.url.to_string()).collect();
-                let question = format!("`{}` runs what lies in {} places. Which one?", package.names()[0], urls.len());
-                return match self.ui.choose(&question, &urls).await? {
-                    Some(place) => Ok(several[place].clone()),
-                    None => {
-                        let error = Error::usage(format!(
-                            "the package that `{}` runs lies in several places: say which one is deployed from",
-                            package.names()[0]
-                        ));
-                        Err(urls.iter().fold(error, |error, url| error.hint(format!("`--artifact {url}`"))))
-                    }
-                };
-            }
-        }
-        match located.others.first() {
-            Some(other) => {
-                let name = package.names()[0];
-                self.ui.warning(
-                    format!("{} is not what `{name}` runs: {}", other.url, said(&other.state)),
-                    &[
-                        "the next `quickdeploy` brings the functions to this artifact: what they run now and it lacks is lost"
-                            .to_owned(),
-                        format!(
-                            "to begin with what runs: `quickdeploy init {name} --artifact s3://BUCKET/KEY.zip --adopt --force`"
-                        ),
-                    ],
-                );
-                Ok(other.clone())
-            }
-            None => Err(locate::nothing_found(package, &located.tried)),
-        }
-    }
-
-    /// Compares the artifact with the local files.
-    async fn propose(
-        &self,
-        package: Package,
-        mut candidate: Candidate,
-        found: &live::Found,
-        tree: &std::sync::Arc<Tree>,
-    ) -> Result<Proposal> {
-        let adopting = matches!(candidate.state, State::Unusable(_));
-        let directory = if adopting && self.args.dry_run {
-            self.ui.status("Would put", format!("what the functions run to {}", candidate.url));
-            let code = package.functions.iter().find_map(|live| live.code.as_ref());
-            let code = code.ok_or_else(|| Error::new("LiveCode", "Lambda does not give the package out"))?;
-            code.directory(package.size).await?
-        } else {
-            if adopting {
-                let progress = self.ui.progress("Adopting the package");
-                adopt(self.cloud, &package, &candidate.url).await?;
-                drop(progress);
-                self.ui.status(
-                    "Adopted",
-                    format!("what the functions run, {}, as {}", bytes(package.size), candidate.url),
-                );
-            }
-            let store = zipedit::S3Store::new(self.cloud.s3.clone(), &candidate.url.bucket, &candidate.url.key);
-            let opened = zipedit::open(&store).await.map_err(|error| self.cloud.explain_engine(&error))?;
-            opened.directory().clone()
-        };
-        if adopting {
-            candidate.state = State::Runs;
-            candidate.from = "`--adopt`, from what the functions ran".to_owned();
-        }
-        let entries = tree::entries(&directory);
-        let (handlers, hints) = (proposal::handlers(&package), proposal::hints(&package, self.source));
-        let analysis = {
-            let (tree, entries) = (tree.clone(), entries.clone());
-            blocking(move || tree.analyse(&entries, &handlers, &hints)).await?
-        };
-        if analysis.mapping.rules.is_empty() {
-            return Err(self.nothing_in_common(&package, &candidate, tree));
-        }
-        let build = self.source.and_then(|source| source.build.clone()).or_else(|| npm_build(&self.root));
-        let mut text = proposal::text(None, &package, &found.codes, &candidate, &analysis, build);
-        if has_versions(self.cloud, &candidate.url.bucket).await == Some(false) {
-            text.about.push("Its bucket keeps no versions: `quickdeploy rollback` needs them.".to_owned());
-        }
-        Ok(Proposal { package, candidate, adopted: adopting, entries, analysis, text })
-    }
-
-    fn nothing_in_common(&self, package: &Package, candidate: &Candidate, tree: &Tree) -> Error {
-        Error::new(
-            "NothingInCommon",
-            format!("none of the {} below {} is in {}", plural(tree.len(), "file"), self.root.display(), candidate.url),
-        )
-        .hint(format!("run this in the directory of the project that `{}` is built from", package.names()[0]))
-        .hint("if the artifact holds built code, build it first, so that what was built can be found here")
-    }
-
-    fn tell_package(&self, package: &Package) {
-        let names = package.names();
-        let what = match names.as_slice() {
-            [name] => format!("`{name}`"),
-            names => format!("{} that run the same package", plural(names.len(), "function")),
-        };
-        self.ui.status("Found", format!("{what}: {}, {}", bytes(package.size), short_sha(&package.sha256)));
-        if names.len() > 1 {
-            let limit = if self.ui.is_verbose() { usize::MAX } else { LISTED };
-            let mut line = names.iter().take(limit).copied().collect::<Vec<_>>().join(", ");
-            if names.len() > limit {
-                line.push_str(&format!(" and {} more", names.len() - limit));
-            }
-            self.ui.detail(line);
-        }
-    }
-
-    fn tell(&self, proposal: &Proposal) {
-        let Proposal { candidate, analysis, .. } = proposal;
-        let ui = self.ui;
-        ui.status("Located", &candidate.url);
-        ui.detail(format!("by {}: {}", candidate.from, said(&candidate.state)));
-        if let Some(why) = fleeting(&candidate.url.key) {
-            ui.warning(
-                format!("{} may not stay the artifact: {why}", candidate.url),
-                &[
-                    "a patch changes the object under that name: a tool that finds the name may not upload its own again"
-                        .to_owned(),
-                    format!(
-                        "better, give it a name of its own: `quickdeploy init {} --artifact s3://{}/quickdeploy/{}.zip --adopt`",
-                        proposal.package.names()[0],
-                        candidate.url.bucket,
-                        proposal.package.names()[0]
-                    ),
-                ],
-            );
-        }
-        let found = &analysis.mapping;
-        let mut counts = vec![format!("{} as they are", found.identical.len())];
-        if !found.different.is_empty() {
-            counts.push(format!("{} differ", found.different.len()));
-        }
-        if !analysis.excludes.new.is_empty() {
-            counts.push(format!("{} new", analysis.excludes.new.len()));
-        }
-        let all = found.identical.len() + found.different.len() + analysis.excludes.new.len();
-        ui.status("Compared", format!("{} here with it: {}", plural(all, "file"), counts.join(", ")));
-        for (local, prefix) in &found.rules {
-            let local = if local.is_empty() { "." } else { local };
-            let place = if prefix.is_empty() { "the top of the zip" } else { prefix };
-            ui.detail(format!("{} -> {}", printable(local), printable(place)));
-        }
-        let excluded: Vec<String> = analysis
-            .excludes
-            .patterns
-            .iter()
-            .map(|exclude| format!("{} ({})", printable(&exclude.pattern), exclude.files))
-            .collect();
-        if !excluded.is_empty() {
-            ui.detail(ui.fitting(&format!("left out: {}", excluded.join(", "))));
-        }
-        if !found.only_in_zip.is_empty() {
-            ui.detail(format!(
-                "{} only in the artifact: dependencies, or what a build made",
-                plural(found.only_in_zip.len(), "file")
-            ));
-        }
-        if analysis.built {
-            ui.detail("it holds built code: build before you deploy");
-        }
-    }
-
-    /// Reads the text as the project does, and says what `quickdeploy diff` will say.
-    async fn check(&self, file: &Path, text: &str, proposals: &[Proposal]) -> Result<()> {
-        let projects = Project::of_text(file, text, None).map_err(|error| project_error(&error))?;
-        for (project, proposal) in projects.into_iter().zip(sorted(proposals)) {
-            let (entries, url) = (proposal.entries.clone(), proposal.candidate.url.to_string());
-            let diff = blocking(move || {
-                let entries: Vec<ArtifactEntry<'_>> = entries
-                    .iter()
-                    .map(|entry| ArtifactEntry {
-                        name: &entry.name,
-                        size: entry.size,
-                        crc32: entry.crc32,
-                        is_dir: false,
-                    })
-                    .collect();
-                project.scan(&url)?.diff(&entries, Deletion::Owned)
-            })
-            .await?;
-            if !diff.is_empty() {
-                self.ui.detail(format!("the next `quickdeploy` would patch {}:", compare::counts(&diff)));
-                compare::tell(self.ui, &diff);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Adds a package and its artifact. Functions whose artifact is already there, but that run other code, belong to that one:
-/// one object has one table.
-fn merge(chosen: &mut Vec<(Package, Candidate)>, package: Package, candidate: Candidate) {
-    match chosen.iter_mut().find(|(_, known)| known.url == candidate.url) {
-        None => chosen.push((package, candidate)),
-        Some((known, of)) => {
-            let (mut all, other) = if candidate.state == State::Runs {
-                of.state = State::Runs;
-                (package, known.clone())
-            } else {
-                (known.clone(), package)
-            };
-            all.functions.extend(other.functions);
-            all.functions.sort_by(|a, b| a.function.name.cmp(&b.function.name));
-            *known = all;
-        }
-    }
-}
-
 /// As the configuration orders them: by name.
 fn sorted(proposals: &[Proposal]) -> Vec<&Proposal> {
     let mut sorted: Vec<&Proposal> = proposals.iter().collect();
     sorted.sort_by_key(|proposal| proposal.text.name.clone());
     sorted
-}
-
-fn said(state: &State) -> String {
-    match state {
-        State::Runs => "it is what the functions run".to_owned(),
-        State::Differs(why) => format!("the functions run other code ({why})"),
-        State::Unusable(why) => why.clone(),
-    }
-}
-
-/// `npm run build`, where `package.json` has such a script.
-fn npm_build(root: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(root.join("package.json")).ok()?;
-    let package: serde_json::Value = serde_json::from_str(&text).ok()?;
-    package.pointer("/scripts/build").is_some().then(|| "npm run build".to_owned())
 }
 
 fn handlers_table(ui: &Ui, proposals: &[Proposal]) -> String {

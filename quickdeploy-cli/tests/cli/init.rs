@@ -132,7 +132,12 @@ async fn a_function_that_was_uploaded_directly_is_adopted() {
     let ran = world.run(&["init", "direct", "--artifact", "s3://artifacts/direct.zip"]).await.expect_code(1);
     assert!(ran.stderr.contains("there is no such object"), "{}", ran.stderr);
 
+    // In the wrong directory, nothing is put anywhere.
     let adopt = ["init", "direct", "--artifact", "s3://artifacts/direct.zip", "--adopt"];
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = world.command(&adopt).current_dir(elsewhere.path()).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    world.assert_nothing_was_changed();
     world.run(&[&adopt[..], &["--dry-run"]].concat()).await.expect_code(0);
     world.assert_nothing_was_changed();
     let document = world.run(&[&adopt[..], &["--json"]].concat()).await.expect_code(0).json();
@@ -290,4 +295,48 @@ async fn a_large_package_is_recognised_without_reading_it() {
     assert!(read < zip.len() as u64, "{read} of {} bytes", zip.len());
     assert!(config(&world).contains("large.zip"), "{}", config(&world));
     assert_eq!(world.live("large").await.0, sha256(&zip));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_packages_of_a_file_can_be_adopted_at_once() {
+    let world = world(&[]).await;
+    let (api, worker) = ("exports.handler = async () => 'api';\n", "exports.handler = async () => 'worker';\n");
+    upload(&world, "shop-dev-api", "index.handler", &[("index.js", api)]).await;
+    upload(&world, "shop-dev-worker", "index.handler", &[("index.js", worker)]).await;
+    world.write("api/index.js", api);
+    world.write("worker/index.js", worker);
+    world.write(
+        "template.yaml",
+        "Resources:\n  Api: {Type: AWS::Lambda::Function, Properties: {FunctionName: shop-dev-api, Code: api}}\n  Worker: {Type: \
+         AWS::Lambda::Function, Properties: {FunctionName: shop-dev-worker, Code: worker}}\n",
+    );
+
+    let ran = world.run(&["init"]).await.expect_code(1);
+    assert!(ran.stderr.contains("--artifact s3://BUCKET/PREFIX/ --adopt"), "{}", ran.stderr);
+    world.assert_nothing_was_changed();
+    let adopt = ["init", "--artifact", "s3://artifacts/quickdeploy/", "--adopt", "--json"];
+    let document = world.run(&adopt).await.expect_code(0).json();
+
+    let found: Vec<(&str, &str, Value)> = document["artifacts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|artifact| {
+            let text = |key: &str| artifact[key].as_str().unwrap();
+            (text("name"), text("artifact"), artifact["map"].clone())
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("api", "s3://artifacts/quickdeploy/api.zip", json!([["api", ""]])),
+            ("worker", "s3://artifacts/quickdeploy/worker.zip", json!([["worker", ""]])),
+        ]
+    );
+    world.run(&["diff", "--exit-code"]).await.expect_code(0);
+    world.write("worker/index.js", "exports.handler = async () => 'edited';\n");
+    world.cloud.clear_requests();
+    world.run(&[]).await.expect_code(0);
+    let updated: Vec<Option<String>> = world.requests("UpdateFunctionCode").into_iter().map(|r| r.resource).collect();
+    assert_eq!(updated, [Some("shop-dev-worker".to_owned())]);
 }

@@ -50,8 +50,10 @@ pub(crate) struct Source {
     pub(crate) built: Vec<String>,
     /// The command that builds them.
     pub(crate) build: Option<String>,
-    /// Other environments that it knows, by name.
+    /// Other environments, by name.
     pub(crate) environments: Vec<Environment>,
+    /// The file that knows these.
+    pub(crate) environments_file: String,
     /// What could not be found out, and why.
     pub(crate) unknown: Vec<String>,
 }
@@ -79,9 +81,11 @@ pub(crate) struct Environment {
 
 impl Source {
     fn new(tool: Tool, file: impl Into<String>) -> Self {
+        let file = file.into();
         Self {
             tool,
-            file: file.into(),
+            environments_file: file.clone(),
+            file,
             stack: None,
             region: None,
             profile: None,

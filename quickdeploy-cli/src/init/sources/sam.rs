@@ -59,6 +59,7 @@ pub(super) fn read(directory: &Path, env: Option<&str>) -> Result<Option<Source>
         source.build = Some("sam build".to_owned());
     }
     source.environments = config.environments(env);
+    source.environments_file = config.file.clone();
     if source.stack.is_none() && !source.functions.is_empty() {
         source.unknown.push(format!("{file} does not say its stack's name, and no samconfig.toml does"));
     }
@@ -67,23 +68,25 @@ pub(super) fn read(directory: &Path, env: Option<&str>) -> Result<Option<Source>
 
 /// `samconfig.toml` as values.
 struct Config {
+    /// Its name; "" when there is none.
+    file: String,
     body: Value,
 }
 
 impl Config {
     fn read(directory: &Path) -> Result<Self, String> {
-        let body = match first_file(directory, &CONFIGS)? {
-            None => Value::Null,
+        Ok(match first_file(directory, &CONFIGS)? {
+            None => Self { file: String::new(), body: Value::Null },
             Some((name, text)) => {
                 let parsed = if name.ends_with(".toml") {
                     toml::from_str::<Value>(&text).map_err(|error| error.message().to_owned())
                 } else {
                     document::parse(&text)
                 };
-                parsed.map_err(|error| format!("{name} is not valid: {error}"))?
+                let body = parsed.map_err(|error| format!("{name} is not valid: {error}"))?;
+                Self { file: name, body }
             }
-        };
-        Ok(Self { body })
+        })
     }
 
     fn has(&self, env: &str) -> bool {

@@ -1,7 +1,10 @@
 //! `quickdeploy init`: from a function or a stack to a configuration that deploys.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use aws_sdk_cloudformation::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_cloudformation::types::{Capability, Parameter, StackStatus};
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{FunctionCode, Runtime, S3ObjectStorageMode};
 use local_cloud::{Action, Fault};
@@ -339,4 +342,141 @@ async fn all_packages_of_a_file_can_be_adopted_at_once() {
     world.run(&[]).await.expect_code(0);
     let updated: Vec<Option<String>> = world.requests("UpdateFunctionCode").into_iter().map(|r| r.resource).collect();
     assert_eq!(updated, [Some("shop-dev-worker".to_owned())]);
+}
+
+/// A stack with these functions, made of packages in S3 as its parameters say, and at rest.
+async fn create_stack(world: &World, name: &str, template: &str, parameters: &[(&str, &str)]) {
+    let credentials = Credentials::new("test", "test", None, None, "test");
+    let config = aws_sdk_cloudformation::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(world.cloud.endpoint())
+        .credentials_provider(credentials)
+        .build();
+    let client = aws_sdk_cloudformation::Client::from_conf(config);
+    let parameters =
+        parameters.iter().map(|(key, value)| Parameter::builder().parameter_key(*key).parameter_value(*value).build());
+    client
+        .create_stack()
+        .stack_name(name)
+        .template_body(template)
+        .set_parameters(Some(parameters.collect()))
+        .capabilities(Capability::CapabilityIam)
+        .send()
+        .await
+        .unwrap();
+    let settled = async {
+        loop {
+            let described = client.describe_stacks().stack_name(name).send().await.unwrap();
+            match described.stacks()[0].stack_status() {
+                Some(StackStatus::CreateComplete) => return,
+                Some(StackStatus::CreateInProgress) => tokio::time::sleep(Duration::from_millis(20)).await,
+                other => panic!("{other:?}: {:?}", described.stacks()[0].stack_status_reason()),
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), settled).await.unwrap();
+    world.cloud.clear_requests();
+}
+
+const STACK: &str = "
+Parameters: {Bucket: {Type: String}, Key: {Type: String, Default: app/app.zip}}
+Resources:
+  Role:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Version: '2012-10-17'
+        Statement: [{Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: sts:AssumeRole}]
+  Start:
+    Type: AWS::Lambda::Function
+    Properties:
+      Code: {S3Bucket: !Ref Bucket, S3Key: !Sub '${Key}'}
+      Handler: start.handler
+      Role: !GetAtt Role.Arn
+      Runtime: nodejs22.x
+  Stop:
+    Type: AWS::Lambda::Function
+    Properties:
+      Code: {S3Bucket: !Ref Bucket, S3Key: !Join ['', [!Ref Key]]}
+      Handler: stop.handler
+      Role: !GetAtt Role.Arn
+      Runtime: nodejs22.x
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stacks_template_says_where_its_code_is() {
+    let world = world(&[]).await;
+    create_stack(&world, "shop", STACK, &[("Bucket", BUCKET)]).await;
+    let document = world.run(&["init", "--stack", "shop", "--json"]).await.expect_code(0).json();
+    assert_eq!(document["artifacts"][0]["artifact"], format!("s3://{BUCKET}/{KEY}"));
+    assert_eq!(document["artifacts"][0]["foundBy"], "the stack's template");
+    assert_eq!(document["artifacts"][0]["runs"], true);
+    assert_eq!(names(&document).len(), 2);
+    assert!(config(&world).contains("functions = { stack = \"shop\" }"), "{}", config(&world));
+    assert!(world.requests("ListBuckets").is_empty(), "no search is needed");
+    world.assert_nothing_was_changed();
+
+    world.run(&["diff", "--exit-code"]).await.expect_code(0);
+    world.write("util.js", "module.exports = 'edited';\n");
+    let document = world.run(&["--json"]).await.expect_code(0).json();
+    let functions = document["functions"].as_array().unwrap();
+    assert!(functions.len() == 2 && functions.iter().all(|function| function["status"] == "live"), "{document}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_leads_to_the_stack_that_made_it() {
+    let world = world(&[]).await;
+    create_stack(&world, "shop", STACK, &[("Bucket", BUCKET)]).await;
+    let all = world.lambda.list_functions().send().await.unwrap();
+    let names: Vec<&str> = all.functions().iter().filter_map(|function| function.function_name()).collect();
+    let name = names.iter().find(|name| name.starts_with("shop-Start")).unwrap();
+    let document = world.run(&["init", name, "--json"]).await.expect_code(0).json();
+    assert_eq!(document["artifacts"][0]["foundBy"], "the stack's template");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_hotfix_by_hand_the_stacks_artifact_is_said_not_to_run() {
+    let world = world(&[]).await;
+    create_stack(&world, "shop", STACK, &[("Bucket", BUCKET)]).await;
+    let all = world.lambda.list_functions().send().await.unwrap();
+    let hotfix = zip_of([("start.js", b"exports.handler = async () => 'hotfix';\n".to_vec())].into_iter());
+    for function in
+        all.functions().iter().filter_map(|function| function.function_name()).filter(|name| name.starts_with("shop-"))
+    {
+        world
+            .lambda
+            .update_function_code()
+            .function_name(function)
+            .zip_file(Blob::new(hotfix.clone()))
+            .send()
+            .await
+            .unwrap();
+    }
+    let ran = world.run(&["init", "--stack", "shop", "--json"]).await.expect_code(0);
+    assert_eq!(ran.json()["artifacts"][0]["runs"], false);
+    assert!(ran.stderr.contains("does not run what is in"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("--adopt --force"), "{}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sam_project_needs_no_argument() {
+    let world = world(&[]).await;
+    let key = "shop/0f343b0931126a20f133d67c2b018a3b";
+    world.s3.put_object().bucket(BUCKET).key(key).body(world.artifact().await.into()).send().await.unwrap();
+    create_stack(&world, "shop", STACK, &[("Bucket", BUCKET), ("Key", key)]).await;
+    world
+        .write("template.yaml", &format!("Transform: AWS::Serverless-2016-10-31{}", STACK.replace("Code:", "# Code:")));
+    world.write("samconfig.toml", "version = 0.1\n[default.deploy.parameters]\nstack_name = \"shop\"\n");
+    let ran = world.run(&["init"]).await.expect_code(0);
+    assert!(ran.stderr.contains("template.yaml (SAM, stack `shop`)"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("named after its content"), "{}", ran.stderr);
+    world.run(&["diff", "--exit-code"]).await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_that_is_not_there_is_told() {
+    let world = world(&["a"]).await;
+    let ran = world.run(&["init", "--stack", "nowhere"]).await.expect_code(1);
+    assert!(ran.stderr.contains("there is no stack `nowhere` in us-east-1"), "{}", ran.stderr);
 }

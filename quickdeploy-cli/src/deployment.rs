@@ -18,6 +18,7 @@ use crate::interrupt::{Interrupts, nothing_changed};
 use crate::memory::{Deployed, Memory};
 use crate::project::{ArtifactUrl, Deletion, Diff, Functions, Project, Scan, Via};
 use crate::rollout::{Rollout, behind, is_called, live_sha256};
+use crate::stamp::{self, Writer};
 use crate::ui::{Ui, bytes, count, duration};
 use crate::update::{Outcome, Status, Target};
 use crate::via::{Done, Patcher, S3Artifact, Way, moved};
@@ -258,13 +259,16 @@ impl Deployment<'_> {
     /// be stopped and is waited for.
     async fn patch(&self, comparison: &Comparison, interrupts: &Interrupts) -> Result<Done> {
         let _progress = self.ui.progress("Patching");
-        let changes = read_changes(&comparison.diff).await?;
+        let stamping = stamp::stamp(Writer::Deploy, &self.project.settings().root);
+        let (changes, stamp) = futures::join!(read_changes(&comparison.diff), stamping);
+        let changes = changes?;
         let patcher = Patcher {
             ui: self.ui,
             cloud: self.cloud,
             artifact: &self.artifact,
             via: self.via,
             function: &self.zipedit,
+            stamp,
         };
         let stop = Stop::never();
         let options = Options::new().stop(stop.clone());

@@ -22,6 +22,7 @@ mod rate;
 mod retry;
 mod rollout;
 mod stack;
+mod stamp;
 mod ui;
 mod update;
 mod verbs;

@@ -14,7 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use zipedit::{Artifact, Change, Changes, MAX_OVERLAY, Options, Report, S3Store, Store};
+use zipedit::{Artifact, Change, Changes, MAX_OVERLAY, Options, Report, S3Store, Stamp, Store};
 use zipedit_lambda::Answer;
 
 use crate::aws::Cloud;
@@ -105,6 +105,8 @@ pub(crate) struct Patcher<'a> {
     pub(crate) via: Via,
     /// The zipedit function's name.
     pub(crate) function: &'a str,
+    /// What the new version says of its writer.
+    pub(crate) stamp: Stamp,
 }
 
 /// What was done, and in which way.
@@ -136,7 +138,8 @@ impl Patcher<'_> {
             }
         };
         let direct = async |artifact| {
-            let edited = zipedit::edit_from(store, Some(artifact), changes, options).await;
+            let store = store.clone().stamped(self.stamp.clone());
+            let edited = zipedit::edit_from(&store, Some(artifact), changes, options).await;
             let (report, artifact) = edited.map_err(|error| self.cloud.explain_engine(&error))?;
             Ok(Done { way: Way::Direct, report, artifact })
         };
@@ -162,12 +165,12 @@ impl Patcher<'_> {
 
     /// Invokes the zipedit function, with the change set in the event or, above its limit, staged in S3.
     async fn invoke(&self, changes: &Changes) -> Result<Report> {
-        let event = event(self.artifact, changes);
+        let event = event(self.artifact, changes, &self.stamp);
         if event.len() <= LARGEST_EVENT {
             return self.send(event).await;
         }
         let staged = self.stage(changes).await?;
-        let sent = self.send(overlay_event(self.artifact, &staged.key, changes)).await;
+        let sent = self.send(overlay_event(self.artifact, &staged.key, changes, &self.stamp)).await;
         let removed = self.unstage(&staged).await;
         let report = sent?;
         removed.map(|()| report)
@@ -221,6 +224,7 @@ impl Patcher<'_> {
             Error::new(error_type.as_str(), message).cause(format!("reported by the function `{}`", self.function));
         match error_type.as_str() {
             "AccessDenied" => error.hint("its role has to allow this; or patch with your own rights: `--via direct`"),
+            "InvalidEvent" => error.hint("an older function knows less: bring it up to this program's version"),
             "Timeout" | "Sandbox.Timedout" => error.hint("give it a longer timeout or more memory"),
             _ => error,
         }
@@ -271,20 +275,27 @@ fn unavailable(error: &Error) -> bool {
     matches!(error.error_type(), "ZipeditNotFound" | "AccessDenied" | "OverlayTooLarge")
 }
 
-fn event(artifact: &ArtifactUrl, changes: &Changes) -> Vec<u8> {
+fn event(artifact: &ArtifactUrl, changes: &Changes, stamp: &Stamp) -> Vec<u8> {
     let changes: BTreeMap<&str, Value> = changes.iter().map(|(name, change)| (name.as_str(), value(change))).collect();
-    json!({ "src": artifact.to_string(), "changes": changes }).to_string().into_bytes()
+    with_stamp(json!({ "src": artifact.to_string(), "changes": changes }), stamp)
+}
+
+fn with_stamp(mut event: Value, stamp: &Stamp) -> Vec<u8> {
+    if !stamp.is_empty() {
+        event["metadata"] = stamp.iter().map(|(key, value)| (key.to_owned(), json!(value))).collect();
+    }
+    event.to_string().into_bytes()
 }
 
 /// Deletes travel in the event even when the puts are staged.
-fn overlay_event(artifact: &ArtifactUrl, overlay: &str, changes: &Changes) -> Vec<u8> {
+fn overlay_event(artifact: &ArtifactUrl, overlay: &str, changes: &Changes, stamp: &Stamp) -> Vec<u8> {
     let deletes: BTreeMap<&str, Value> = changes
         .iter()
         .filter(|(_, change)| matches!(change, Change::Delete))
         .map(|(name, _)| (name.as_str(), Value::Null))
         .collect();
     let overlay = format!("s3://{}/{overlay}", artifact.bucket);
-    json!({ "src": artifact.to_string(), "changes": deletes, "overlay": overlay }).to_string().into_bytes()
+    with_stamp(json!({ "src": artifact.to_string(), "changes": deletes, "overlay": overlay }), stamp)
 }
 
 fn value(change: &Change) -> Value {
@@ -370,7 +381,7 @@ mod tests {
         let mut changes = changes(&[("a.js", b"x"), ("logo.png", &[0x89, 0xff])]);
         changes.delete(EntryName::new("old.js").unwrap());
         changes.put(EntryName::new("run.sh").unwrap(), Content::new(&b"#!"[..]).with_mode(0o644));
-        let event: Value = serde_json::from_slice(&event(&url, &changes)).unwrap();
+        let event: Value = serde_json::from_slice(&event(&url, &changes, &Stamp::new())).unwrap();
         assert_eq!(
             event,
             json!({ "src": "s3://bkt/k.zip", "changes": {
@@ -384,10 +395,15 @@ mod tests {
         let url: ArtifactUrl = "s3://bkt/k.zip".parse().unwrap();
         let mut changes = changes(&[("a.js", b"x")]);
         changes.delete(EntryName::new("old.js").unwrap());
-        let event: Value = serde_json::from_slice(&overlay_event(&url, "k.zip.changes-1.zip", &changes)).unwrap();
+        let stamp = Stamp::new().with("quickdeploy-by", "me").unwrap();
+        let event: Value =
+            serde_json::from_slice(&overlay_event(&url, "k.zip.changes-1.zip", &changes, &stamp)).unwrap();
         assert_eq!(
             event,
-            json!({ "src": "s3://bkt/k.zip", "changes": { "old.js": null }, "overlay": "s3://bkt/k.zip.changes-1.zip" })
+            json!({
+                "src": "s3://bkt/k.zip", "changes": { "old.js": null }, "overlay": "s3://bkt/k.zip.changes-1.zip",
+                "metadata": { "quickdeploy-by": "me" },
+            })
         );
         let zip = zip::ZipArchive::new(Cursor::new(overlay_zip(&changes).unwrap())).unwrap();
         assert_eq!(zip.file_names().collect::<Result<Vec<_>, _>>().unwrap(), ["a.js"]);

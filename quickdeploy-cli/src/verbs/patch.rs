@@ -12,6 +12,7 @@ use crate::aws::engine_error;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupts;
 use crate::project::ArtifactUrl;
+use crate::stamp::{self, Writer};
 use crate::ui::{Ui, bytes, count};
 use crate::via::moved;
 
@@ -44,7 +45,8 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Patch) -> Result<
     let report = if args.artifact.starts_with("s3://") {
         let url: ArtifactUrl = args.artifact.parse().map_err(Error::usage)?;
         let cloud = super::connect(global, None).await?;
-        let edited = edit.carry_out(&S3Store::new(cloud.s3.clone(), url.bucket, url.key)).await;
+        let stamp = stamp::stamp(Writer::Patch, Path::new(".")).await;
+        let edited = edit.carry_out(&S3Store::new(cloud.s3.clone(), url.bucket, url.key).stamped(stamp)).await;
         edited.map_err(|error| cloud.explain_engine(&error))?
     } else {
         let path = Path::new(&args.artifact);

@@ -4,11 +4,15 @@
 //! [`Args::verb`] folds both spellings into one, and refuses `quickdeploy --dry-run patch …`, where it would be a
 //! guess whose flag was meant.
 
+mod versions;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
+
+pub(crate) use versions::{History, Rollback, Status};
 
 /// The environment variables that are read besides the standard `AWS_*` ones, in one place.
 pub(crate) mod env {
@@ -105,6 +109,12 @@ pub(crate) enum Verb {
     Diff(Diff),
     /// Find the artifact, its functions and how the files here lie in it; write quickdeploy.toml
     Init(Init),
+    /// Show the artifact, what is not deployed yet, and every function: live, stale, failed
+    Status(Status),
+    /// Bring back an earlier version of the artifact, and every function with it
+    Rollback(Rollback),
+    /// List the artifact's versions: when, who, what changed, which functions run them
+    History(History),
     /// Edit one artifact, in S3 or in a local file, with no configuration
     Patch(Patch),
     /// Look for what is wrong: credentials, permissions, bucket, functions; each with how to mend it

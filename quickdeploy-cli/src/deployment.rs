@@ -21,6 +21,7 @@ use crate::rollout::{Rollout, behind, is_called, live_sha256};
 use crate::stamp::{self, Writer};
 use crate::ui::{Ui, bytes, count, duration};
 use crate::update::{Outcome, Status, Target};
+use crate::versions::cache::Cache;
 use crate::via::{Done, Patcher, S3Artifact, Way, moved};
 
 /// What is to be deployed, where, and how.
@@ -300,6 +301,10 @@ impl Deployment<'_> {
     fn remember(&self, memory: &Memory, artifact: &ArtifactDocument, target: &Target, behind: Vec<String>) {
         let deployed = Deployed::new(&artifact.etag, target.version_id.as_deref(), target.sha256.clone(), behind);
         self.only_a_warning(memory.store(&artifact.url, deployed));
+        if let (Some(version), Some(sha256)) = (&target.version_id, &target.sha256) {
+            let cache = Cache::in_directory(self.project.settings().state_dir.as_deref());
+            self.only_a_warning(cache.learn_sha256(&artifact.url, version, sha256));
+        }
     }
 
     /// What is only there to save time must not fail a deploy.

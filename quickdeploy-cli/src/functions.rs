@@ -39,6 +39,8 @@ pub(crate) struct Function {
     /// It runs from the S3 object version itself (REFERENCE mode), not from Lambda's copy.
     pub(crate) referenced: Option<Reference>,
     pub(crate) update: UpdateState,
+    /// Why it can't be invoked: Lambda has put it out of use, for want of its code or for want of calls.
+    pub(crate) inactive: Option<String>,
 }
 
 /// The object version that a function in REFERENCE mode runs from.
@@ -82,6 +84,8 @@ impl Function {
             kms_key: code.and_then(|code| code.source_kms_key_arn()).map(str::to_owned),
             referenced,
             update: update_state(config),
+            inactive: (config.state() == Some(&State::Inactive))
+                .then(|| config.state_reason().unwrap_or("AWS gives no reason").to_owned()),
         })
     }
 
@@ -284,6 +288,7 @@ pub(crate) mod tests {
             kms_key: None,
             referenced: None,
             update: UpdateState::Successful,
+            inactive: None,
         }
     }
 

@@ -20,12 +20,15 @@ mod memory;
 mod project;
 mod rate;
 mod retry;
+mod rollback;
 mod rollout;
 mod stack;
 mod stamp;
+mod survey;
 mod ui;
 mod update;
 mod verbs;
+mod versions;
 mod via;
 mod watch;
 

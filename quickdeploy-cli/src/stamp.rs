@@ -31,7 +31,6 @@ const LONGEST_NAME: usize = 128;
 pub(crate) enum Writer {
     Deploy,
     Patch,
-    #[allow(dead_code, reason = "the full build uploads whole artifacts")]
     Full,
     Rollback,
 }

@@ -6,7 +6,7 @@
 //! 3. **Package**: [`package`], unless CodeBuild left a zip.
 //! 4. **Make** what is missing: [`bucket`], [`role`].
 //! 5. **Upload**: [`upload`], unless these bytes are there already. With the package goes what it was made from
-//!    ([`crate::built_from`]) and by whom ([`who`]).
+//!    ([`crate::built_from`]) and by whom ([`crate::stamp`]).
 //! 6. **Stack**: [`infrastructure`], with the [`template`] that points at the package.
 //! 7. **Functions**: [`functions`] creates those that are missing, and gives the package to those that run something
 //!    else. After a stack update, too: CloudFormation doesn't touch a function whose S3 key and version didn't change,
@@ -26,7 +26,6 @@ mod role;
 mod take_over;
 mod template;
 mod upload;
-mod who;
 
 use std::time::Instant;
 
@@ -42,6 +41,7 @@ use crate::interrupt::{Interrupts, nothing_changed};
 use crate::memory::{Deployed, Memory};
 use crate::project::{ArtifactUrl, Project};
 use crate::stack::{self, Mode, Stacks};
+use crate::stamp::{self, Writer};
 use crate::ui::{Ui, bytes, count, duration};
 use crate::update::{Status, Target};
 
@@ -129,7 +129,7 @@ impl Full<'_> {
             return Err(nothing_changed());
         }
         self.make_what_is_missing(&mut document, bucket).await?;
-        let store = self.store(&now)?;
+        let store = self.store(&now).await?;
         let Written { document: upload, sha256 } = match (&package, output) {
             (Some(package), _) => self.upload(&store, object, package, &now, interrupts).await?,
             (None, output) => self.take_over(&store, object, output.unwrap_or(Output::Artifact), &now).await?,
@@ -211,8 +211,9 @@ impl Full<'_> {
     }
 
     /// The artifact's place, with what its next version will say of itself.
-    fn store(&self, now: &BuiltFrom) -> Result<S3Store> {
-        let stamp = who::stamp(&self.project.settings().root, "full")
+    async fn store(&self, now: &BuiltFrom) -> Result<S3Store> {
+        let stamp = stamp::stamp(Writer::Full, &self.project.settings().root)
+            .await
             .lasting(built_from::KEY, now.encode())
             .map_err(|error| Error::new("Bug", "could not write down what the package is made from").because(&error))?;
         Ok(S3Store::new(self.cloud.s3.clone(), &self.artifact.bucket, &self.artifact.key).stamped(stamp))

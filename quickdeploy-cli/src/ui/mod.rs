@@ -7,6 +7,7 @@
 mod progress;
 mod table;
 mod text;
+mod time;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -20,6 +21,7 @@ pub(crate) use progress::Progress;
 pub(crate) use table::{Align, Table};
 pub(crate) use text::{bytes, count, duration, percent, plural, printable, short_sha};
 use text::{end_cut, middle_cut, wrap};
+pub(crate) use time::{ago, moment, rfc3339};
 
 use crate::args::{Color, Global};
 use crate::error::{Error, Result};
@@ -196,6 +198,13 @@ impl Ui {
         self.hints(error.hints());
     }
 
+    /// What to do next, on a line of its own.
+    pub(crate) fn hint(&self, hint: &str) {
+        if self.loudness >= Loudness::Normal {
+            self.hints(&[hint.to_owned()]);
+        }
+    }
+
     fn hints(&self, hints: &[String]) {
         for hint in hints {
             let hint = self.wrapped(" hint: ", hint);
@@ -317,6 +326,14 @@ impl Ui {
     /// As much of a line as fits under the text of a status line.
     pub(crate) fn fitting(&self, line: &str) -> String {
         end_cut(line, self.width().saturating_sub(VERB_WIDTH + 1))
+    }
+
+    /// As much of a text as fits beside `used` columns; all of it where nobody looks at columns.
+    pub(crate) fn cut(&self, text: &str, used: usize) -> String {
+        if self.json || !io::stdout().is_terminal() {
+            return text.to_owned();
+        }
+        end_cut(text, self.width().saturating_sub(used))
     }
 
     fn stdout(&self, text: std::fmt::Arguments<'_>) {

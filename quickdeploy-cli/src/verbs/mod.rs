@@ -6,10 +6,13 @@ mod deploy;
 mod diff;
 mod doctor;
 mod full;
+mod history;
 mod init;
 mod local;
 mod man;
 mod patch;
+mod rollback;
+mod status;
 mod watch;
 mod zipedit_function;
 
@@ -30,6 +33,9 @@ pub(crate) async fn run(ui: &Ui, global: &Global, verb: Verb) -> Result<u8> {
         Verb::Full(args) => full::run(ui, global, &args).await,
         Verb::Diff(args) => diff::run(ui, global, &args).await,
         Verb::Init(args) => init::run(ui, global, &args).await,
+        Verb::Status(args) => status::run(ui, global, &args).await,
+        Verb::History(args) => history::run(ui, global, &args).await,
+        Verb::Rollback(args) => rollback::run(ui, global, &args).await,
         Verb::Patch(args) => patch::run(ui, global, &args).await,
         Verb::Doctor(args) => doctor::run(ui, global, &args).await,
         Verb::Demo(args) => demo::run(ui, &args).await,
@@ -68,7 +74,6 @@ fn find_projects(global: &Global, chosen: &Chosen) -> Result<Vec<Project>> {
 }
 
 /// The same for a verb that works on one artifact.
-#[allow(dead_code, reason = "the verbs that use it arrive one by one")]
 fn find_project(global: &Global, chosen: &Chosen) -> Result<Project> {
     let mut projects = find_projects(global, chosen)?;
     if let [first, .., last] = projects.as_slice() {

@@ -10,13 +10,13 @@ use tokio::process::Child;
 use crate::world::{Ran, World, sha256};
 
 /// Presses Ctrl-C.
-fn interrupt(child: &Child) {
+pub(crate) fn interrupt(child: &Child) {
     let id = child.id().expect("it still runs").to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
 }
 
 /// Waits until the cloud has seen a call of this operation.
-async fn seen(world: &World, operation: &str) {
+pub(crate) async fn seen(world: &World, operation: &str) {
     let waiting = async {
         while world.requests(operation).is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;

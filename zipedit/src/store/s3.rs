@@ -26,6 +26,7 @@ use self::errors::store_error;
 pub use self::object::S3Object;
 pub use self::version::S3Version;
 use super::{Slot, Store, StoreError};
+use crate::error::Error;
 use crate::parts::PartLimits;
 use crate::stamp::Stamp;
 
@@ -89,6 +90,19 @@ impl S3Store {
             last_modified: None,
             attributes: Attributes::of_new_zip(),
             requests: 0,
+        }
+    }
+
+    /// What the object is besides its bytes; `None` when it is not there or deleted, or the bucket is not there: S3's
+    /// answer doesn't tell these apart.
+    ///
+    /// # Errors
+    /// As [`crate::open`].
+    pub async fn head_current(&self) -> Result<Option<S3Object>, Error> {
+        match self.head().await {
+            Ok(object) => Ok(Some(object)),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(Error::store(&self.location, error)),
         }
     }
 

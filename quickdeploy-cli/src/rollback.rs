@@ -487,7 +487,7 @@ mod tests {
 
     #[test]
     fn a_version_is_named_by_as_much_of_its_id_as_is_unique() {
-        let url = "s3://b/k.zip".parse().unwrap();
+        let url = "s3://bkt/k.zip".parse().unwrap();
         let versions = [object("abc123", 4, 1), object("abd456", 3, 1), marker("xyz", 2), object("null", 1, 1)];
         let at = |prefix: &str| named(&versions, prefix, &url);
         assert_eq!(at("abd").ok(), Some(1));

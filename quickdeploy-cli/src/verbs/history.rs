@@ -279,7 +279,7 @@ fn functions_of(row: &Row) -> String {
 /// What changed in a version against the one before, in lines.
 fn changes(ui: &Ui, row: &Row, older: Option<&Version>, length: usize) -> Vec<String> {
     let Some(since) = &row.known.changes else {
-        let entries = row.known.entries.map(|entries| plural_entries(entries));
+        let entries = row.known.entries.map(plural_entries);
         return entries.filter(|_| older.is_none() && !row.delete_marker).into_iter().collect();
     };
     let total = since.changes.count();

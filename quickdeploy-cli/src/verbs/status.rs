@@ -243,7 +243,7 @@ fn hints(standing: &Standing) -> Vec<String> {
     let changed = standing.changes.as_ref().is_some_and(|changes| !changes.is_empty());
     match (changed, with(State::Stale) || with(State::Failed)) {
         (true, true) => {
-            hints.push(format!("`quickdeploy deploy{name}` patches the artifact and updates every function"))
+            hints.push(format!("`quickdeploy deploy{name}` patches the artifact and updates every function"));
         }
         (true, false) => hints.push(format!("`quickdeploy deploy{name}` makes the changes live")),
         (false, true) => hints.push(format!("`quickdeploy deploy{name}` updates the functions; the artifact stays")),

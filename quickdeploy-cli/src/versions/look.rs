@@ -47,7 +47,7 @@ impl Looked {
     /// Reads who wrote the first `rows` of `versions`, and nothing else.
     pub(crate) async fn at_writers(&mut self, cloud: &Cloud, store: &S3Store, versions: &[Version], rows: usize) {
         let wanted = versions.iter().take(rows).filter(|version| {
-            version.object().is_some() && !self.known.get(&version.id).is_some_and(|known| known.is_read)
+            version.object().is_some() && self.known.get(&version.id).is_none_or(|known| !known.is_read)
         });
         let ids: Vec<String> = wanted.map(|version| version.id.clone()).collect();
         let heads = stream::iter(ids).map(|id| async move { (store.version(&id).head().await, id) });
@@ -70,7 +70,7 @@ impl Looked {
         store: &S3Store,
         ids: impl IntoIterator<Item = String>,
     ) {
-        let unread = ids.into_iter().filter(|id| !self.known.get(id).is_some_and(|known| known.fingerprint.is_some()));
+        let unread = ids.into_iter().filter(|id| self.known.get(id).is_none_or(|known| known.fingerprint.is_none()));
         let unread: Vec<String> = unread.collect();
         let read = stream::iter(unread).map(|id| async move { (store.version(&id).open().await, id) });
         let read: Vec<_> = read.buffered(AT_ONCE).collect().await;
@@ -95,12 +95,12 @@ impl Looked {
                 }
             };
             match before(versions, at) {
-                Some(old) if !known.is_some_and(|it| it.since.as_ref().is_some_and(|it| it.version == old.id)) => {
+                Some(old) if known.is_none_or(|it| it.since.as_ref().is_none_or(|it| it.version != old.id)) => {
                     read(&version.id);
                     read(&old.id);
                     pairs.insert(version.id.clone(), old.id.clone());
                 }
-                None if !known.is_some_and(|it| it.entries.is_some()) => read(&version.id),
+                None if known.is_none_or(|it| it.entries.is_none()) => read(&version.id),
                 _ => {}
             }
         }

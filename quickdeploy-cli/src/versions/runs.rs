@@ -65,7 +65,7 @@ mod tests {
     use crate::versions::tests::{marker, object};
 
     fn url() -> ArtifactUrl {
-        "s3://b/k.zip".parse().unwrap()
+        "s3://bkt/k.zip".parse().unwrap()
     }
 
     fn sha256(of: &[(&str, &str)]) -> Versions {
@@ -105,7 +105,7 @@ mod tests {
         let versions = [object("v2", 2, 100), object("v1", 1, 100)];
         let mut function = function("f", "A", 100);
         let reference =
-            |key: &str, id: &str| Some(Reference { bucket: "b".into(), key: key.into(), version_id: Some(id.into()) });
+            |key: &str, id: &str| Some(Reference { bucket: "bkt".into(), key: key.into(), version_id: Some(id.into()) });
         function.referenced = reference("k.zip", "v1");
         assert_eq!(runs(&function, &url(), &versions, &Versions::new()), Runs::This(1));
         function.referenced = reference("other.zip", "v1");

@@ -126,7 +126,7 @@ impl Deployment<'_> {
             ok: true,
             dry_run: self.dry_run,
             artifact: ArtifactDocument::of(&self.artifact, &comparison.artifact),
-            changes: DiffDocument::of(&comparison),
+            changes: DiffDocument::of(comparison),
             patch: None,
             functions: Vec::new(),
             elapsed_ms: 0,

@@ -5,6 +5,7 @@
 //! guess whose flag was meant.
 
 mod versions;
+mod observe;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use std::str::FromStr;
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub(crate) use versions::{History, Rollback, Status};
+pub(crate) use observe::Logs;
 
 /// The environment variables that are read besides the standard `AWS_*` ones, in one place.
 pub(crate) mod env {
@@ -119,6 +121,8 @@ pub(crate) enum Verb {
     Patch(Patch),
     /// Look for what is wrong: credentials, permissions, bucket, functions; each with how to mend it
     Doctor(Doctor),
+    /// Show what the functions log: what is there, or with `--follow` what comes
+    Logs(Logs),
     /// See all of it happen on this machine: no AWS account, nothing to set up
     Demo(Demo),
     /// Run S3 and Lambda on this machine for any AWS client

@@ -34,6 +34,8 @@ pub(crate) struct Function {
     /// Its code was signed.
     pub(crate) signed: bool,
     pub(crate) architectures: Vec<Architecture>,
+    /// The log group that it writes into.
+    pub(crate) log_group: String,
     /// The customer's key that its zip is encrypted with in Lambda.
     pub(crate) kms_key: Option<String>,
     /// It runs from the S3 object version itself (REFERENCE mode), not from Lambda's copy.
@@ -81,6 +83,10 @@ impl Function {
             zip_package: config.package_type().is_none_or(|package| *package == PackageType::Zip),
             signed: config.signing_job_arn().is_some() || config.signing_profile_version_arn().is_some(),
             architectures: config.architectures().to_vec(),
+            log_group: config
+                .logging_config()
+                .and_then(|logging| logging.log_group())
+                .map_or_else(|| format!("/aws/lambda/{}", config.function_name().unwrap_or_default()), str::to_owned),
             kms_key: code.and_then(|code| code.source_kms_key_arn()).map(str::to_owned),
             referenced,
             update: update_state(config),
@@ -285,6 +291,7 @@ pub(crate) mod tests {
             zip_package: true,
             signed: false,
             architectures: vec![Architecture::X8664],
+            log_group: format!("/aws/lambda/{name}"),
             kms_key: None,
             referenced: None,
             update: UpdateState::Successful,

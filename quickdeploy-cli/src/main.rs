@@ -16,6 +16,7 @@ mod functions;
 mod guards;
 mod init;
 mod interrupt;
+mod logs;
 mod memory;
 mod project;
 mod rate;

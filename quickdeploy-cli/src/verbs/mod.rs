@@ -10,6 +10,7 @@ mod history;
 mod init;
 mod local;
 mod man;
+mod logs;
 mod patch;
 mod rollback;
 mod status;
@@ -38,6 +39,7 @@ pub(crate) async fn run(ui: &Ui, global: &Global, verb: Verb) -> Result<u8> {
         Verb::Rollback(args) => rollback::run(ui, global, &args).await,
         Verb::Patch(args) => patch::run(ui, global, &args).await,
         Verb::Doctor(args) => doctor::run(ui, global, &args).await,
+        Verb::Logs(args) => logs::run(ui, global, args).await,
         Verb::Demo(args) => demo::run(ui, &args).await,
         Verb::Local(args) => local::run(ui, &args).await,
         Verb::Completions(args) => completions::run(ui, &args),

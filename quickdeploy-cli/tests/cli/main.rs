@@ -11,6 +11,7 @@ mod history;
 mod init;
 mod interrupts;
 mod local;
+mod logs;
 mod patch;
 mod rollback;
 mod several;

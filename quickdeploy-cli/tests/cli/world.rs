@@ -227,3 +227,12 @@ pub(crate) fn zip_of<'a>(files: impl Iterator<Item = (&'a str, Vec<u8>)>) -> Vec
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(Sha256::digest(bytes))
 }
+
+/// Whether an interpreter is installed. Says so when a test is skipped for want of it.
+pub(crate) fn installed(interpreter: &str) -> bool {
+    let there = std::process::Command::new(interpreter).arg("--version").output().is_ok_and(|o| o.status.success());
+    if !there {
+        eprintln!("skipped: `{interpreter}` is not installed");
+    }
+    there
+}

@@ -4,8 +4,8 @@
 //! [`Args::verb`] folds both spellings into one, and refuses `quickdeploy --dry-run patch …`, where it would be a
 //! guess whose flag was meant.
 
-mod versions;
 mod observe;
+mod versions;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,8 +13,8 @@ use std::str::FromStr;
 
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 
+pub(crate) use observe::{Afterwards, Call, Invoke, Logs};
 pub(crate) use versions::{History, Rollback, Status};
-pub(crate) use observe::Logs;
 
 /// The environment variables that are read besides the standard `AWS_*` ones, in one place.
 pub(crate) mod env {
@@ -123,6 +123,8 @@ pub(crate) enum Verb {
     Doctor(Doctor),
     /// Show what the functions log: what is there, or with `--follow` what comes
     Logs(Logs),
+    /// Invoke a function with an event, and show its result and what it logged
+    Invoke(Invoke),
     /// See all of it happen on this machine: no AWS account, nothing to set up
     Demo(Demo),
     /// Run S3 and Lambda on this machine for any AWS client
@@ -162,6 +164,9 @@ pub(crate) struct Deploy {
     /// How to patch: by the zipedit function, directly from here, or whichever should be faster from here
     #[arg(long, value_name = "HOW")]
     pub(crate) via: Option<ViaArg>,
+
+    #[command(flatten)]
+    pub(crate) afterwards: Afterwards,
 }
 
 /// `quickdeploy watch`.

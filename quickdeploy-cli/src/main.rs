@@ -16,6 +16,7 @@ mod functions;
 mod guards;
 mod init;
 mod interrupt;
+mod invoke;
 mod logs;
 mod memory;
 mod project;

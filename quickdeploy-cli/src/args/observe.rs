@@ -65,19 +65,20 @@ pub(crate) struct Invoke {
     pub(crate) qualifier: Option<String>,
 }
 
-/// What is to be seen after a deployment, for the verbs that deploy.
+/// What is to be seen after a deployment, for the verbs that deploy. With `--json` there is then a line for each: the
+/// deployment, each invocation, each event of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, ClapArgs)]
 pub(crate) struct Afterwards {
-    /// Then invoke a function with the event in FILE [else: {}] and show its result and log (may be repeated)
-    #[arg(long, value_name = "FUNCTION[=FILE]")]
+    /// Then invoke a function with the event in FILE [else: {}], and show its result and log (repeat for more)
+    #[arg(long, value_name = "FUNCTION[=FILE]", conflicts_with = "dry_run")]
     pub(crate) invoke: Vec<Call>,
 
-    /// Then show what the functions log from then on, until Ctrl-C
-    #[arg(long)]
+    /// Then show what the functions log from then on, until Ctrl-C; with `--json` a line for each event
+    #[arg(long, conflicts_with = "dry_run")]
     pub(crate) logs: bool,
 
-    /// The same, but end after this time, e.g. 30s or 5m
-    #[arg(long, value_name = "TIME", value_parser = period)]
+    /// Like `--logs`, but end after this time, e.g. 30s or 5m
+    #[arg(long, value_name = "TIME", value_parser = period, conflicts_with = "dry_run")]
     pub(crate) logs_for: Option<Duration>,
 }
 

@@ -20,7 +20,7 @@ use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsError;
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 use serde::Serialize;
 
-pub(crate) use show::Printer;
+pub(crate) use show::{Printer, readable};
 
 use crate::aws::Cloud;
 use crate::error::{Error, Result};

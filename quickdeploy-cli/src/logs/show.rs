@@ -63,6 +63,12 @@ impl<'a> Printer<'a> {
     }
 }
 
+/// A line of a log as a terminal may have it, shortened unless it is wanted `whole`; and whether Lambda itself wrote it.
+pub(crate) fn readable(line: &str, whole: bool) -> (String, bool) {
+    let shown = if whole { line.to_owned() } else { short(line) };
+    (harmless(shown.trim_end()), is_of_lambda(line))
+}
+
 /// `2026-11-22` and `17:03:12.045`, in UTC.
 fn day_and_time(millis: i64) -> (String, String) {
     let text = DateTime::from_millis(millis).fmt(DateTimeFormat::DateTime).unwrap_or_default();

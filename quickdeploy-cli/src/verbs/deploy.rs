@@ -5,6 +5,7 @@ use std::time::Duration;
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
+use super::afterwards::Afterwards;
 use crate::args::{self, Global, ViaArg};
 use crate::aws::Cloud;
 use crate::compare;
@@ -42,8 +43,20 @@ enum Ended {
     Failed { ok: bool, error: Error },
 }
 
+impl Ended {
+    /// The functions that run the artifact.
+    fn functions(&self) -> &[Outcome] {
+        match self {
+            Self::Deploy(deploy) => &deploy.functions,
+            Self::Full(full) => &full.functions,
+            Self::Failed { .. } => &[],
+        }
+    }
+}
+
 pub(super) async fn run(ui: &Ui, global: &Global, args: args::Deploy) -> Result<u8> {
     let interrupts = Interrupts::listen();
+    let afterwards = Afterwards::prepare(&args.afterwards)?;
     let mut projects = super::find_projects(global, &args.artifacts)?;
     check_functions(&projects, &args)?;
     let cloud = super::connect(global, projects.first().map(Project::settings)).await?;
@@ -55,8 +68,8 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: args::Deploy) -> Result<
             if needs_full(ui, &cloud, &project, &interrupts).await? {
                 let document = super::full::build(ui, &cloud, &project, mode, &interrupts).await?;
                 if project.settings().name.is_none() {
-                    ui.document(&document)?;
-                    return Ok(u8::from(!document.ok));
+                    afterwards.document(ui, &document)?;
+                    return afterwards.carry_out(ui, &cloud, document.ok, &document.functions, &interrupts).await;
                 }
                 let name = project.settings().name.clone().unwrap_or_default();
                 built.push(Named { name, outcome: Ended::Full(Box::new(document)) });
@@ -75,10 +88,13 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: args::Deploy) -> Result<
     {
         let deploy = deployments[0].carry_out(&interrupts).await?;
         show(ui, &deploy);
-        ui.document(&deploy)?;
-        return Ok(deploy.exit_code());
+        afterwards.document(ui, &deploy)?;
+        return afterwards.carry_out(ui, &cloud, deploy.ok, &deploy.functions, &interrupts).await;
     }
-    several(ui, deployments, built, &interrupts).await
+    let deployed = several(ui, deployments, built, &interrupts).await;
+    afterwards.document(ui, &deployed)?;
+    let functions = deployed.artifacts.iter().flat_map(|artifact| artifact.outcome.functions());
+    afterwards.carry_out(ui, &cloud, deployed.ok, functions, &interrupts).await
 }
 
 /// Whether a patch can't do what changed: there is no artifact, or dependencies or the stack's template were edited since
@@ -146,7 +162,7 @@ pub(super) fn deployment<'a>(
 }
 
 /// All at once. What one has to tell stays together; that one fails doesn't stop the others.
-async fn several(ui: &Ui, deployments: Vec<Deployment<'_>>, built: Vec<Named>, interrupts: &Interrupts) -> Result<u8> {
+async fn several(ui: &Ui, deployments: Vec<Deployment<'_>>, built: Vec<Named>, interrupts: &Interrupts) -> Several {
     let progress = ui.progress("Deploying");
     progress.of(deployments.len());
     let all = deployments.into_iter().map(async |deployment| {
@@ -176,8 +192,7 @@ async fn several(ui: &Ui, deployments: Vec<Deployment<'_>>, built: Vec<Named>, i
         Ended::Full(full) => full.ok,
         Ended::Failed { .. } => false,
     });
-    ui.document(&Several { command: "deploy", ok, artifacts })?;
-    Ok(u8::from(!ok))
+    Several { command: "deploy", ok, artifacts }
 }
 
 fn via(arg: ViaArg) -> Via {

@@ -1,5 +1,6 @@
 //! One file per verb. A verb turns its flags into work and the work's result into what is seen.
 
+mod afterwards;
 mod completions;
 mod demo;
 mod deploy;
@@ -8,9 +9,10 @@ mod doctor;
 mod full;
 mod history;
 mod init;
+mod invoke;
 mod local;
-mod man;
 mod logs;
+mod man;
 mod patch;
 mod rollback;
 mod status;
@@ -40,6 +42,7 @@ pub(crate) async fn run(ui: &Ui, global: &Global, verb: Verb) -> Result<u8> {
         Verb::Patch(args) => patch::run(ui, global, &args).await,
         Verb::Doctor(args) => doctor::run(ui, global, &args).await,
         Verb::Logs(args) => logs::run(ui, global, args).await,
+        Verb::Invoke(args) => invoke::run(ui, global, args).await,
         Verb::Demo(args) => demo::run(ui, &args).await,
         Verb::Local(args) => local::run(ui, &args).await,
         Verb::Completions(args) => completions::run(ui, &args),

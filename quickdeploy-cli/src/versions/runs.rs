@@ -104,8 +104,9 @@ mod tests {
     fn a_reference_is_to_a_version() {
         let versions = [object("v2", 2, 100), object("v1", 1, 100)];
         let mut function = function("f", "A", 100);
-        let reference =
-            |key: &str, id: &str| Some(Reference { bucket: "bkt".into(), key: key.into(), version_id: Some(id.into()) });
+        let reference = |key: &str, id: &str| {
+            Some(Reference { bucket: "bkt".into(), key: key.into(), version_id: Some(id.into()) })
+        };
         function.referenced = reference("k.zip", "v1");
         assert_eq!(runs(&function, &url(), &versions, &Versions::new()), Runs::This(1));
         function.referenced = reference("other.zip", "v1");

@@ -10,6 +10,7 @@ mod full;
 mod history;
 mod init;
 mod interrupts;
+mod invoke;
 mod local;
 mod logs;
 mod patch;

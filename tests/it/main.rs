@@ -6,6 +6,7 @@ mod bootstrap;
 mod carried_over;
 mod conformance;
 mod fleet;
+mod ide_backend;
 mod lambda_contract;
 mod original;
 mod other_writers;

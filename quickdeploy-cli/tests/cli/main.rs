@@ -8,6 +8,7 @@ mod doctor;
 mod failures;
 mod full;
 mod history;
+mod full_codebuild;
 mod init;
 mod interrupts;
 mod invoke;

@@ -220,12 +220,12 @@ pub(super) async fn watch(
     interrupts: &Interrupts,
 ) -> Result<Ended> {
     let progress = ui.progress(&format!("{verb} the stack `{name}`"));
-    let begun = interrupts.so_far() + 1;
     let mut teller = Teller { ui, verb, name, progress: &progress, started: BTreeMap::new() };
     let following = stacks.follow(operation, |event| teller.tell(event));
     tokio::select! {
         ended = following => ended,
-        () = interrupts.nth(begun) => Err(left_alone(name, verb)),
+        // One that came while the operation was being started counts, too.
+        () = interrupts.nth(1) => Err(left_alone(name, verb)),
     }
 }
 

@@ -9,6 +9,7 @@ mod failures;
 mod full;
 mod history;
 mod full_codebuild;
+mod full_stack;
 mod init;
 mod interrupts;
 mod invoke;

@@ -34,6 +34,13 @@ impl BuiltFrom {
         Self(digests.iter().map(|(path, digest)| (path.clone(), short(digest))).collect())
     }
 
+    /// The same without one file: as if it had not been there.
+    pub(crate) fn without(&self, path: &str) -> Self {
+        let mut rest = self.0.clone();
+        rest.remove(path);
+        Self(rest)
+    }
+
     /// As metadata: printable ASCII.
     pub(crate) fn encode(&self) -> String {
         let whole = encode(&self.0);

@@ -42,7 +42,7 @@ pub(crate) struct Built {
 /// `BuildFailed` with its exit code and last lines; `Interrupted`, after the command has been ended.
 pub(super) async fn build(ui: &Ui, settings: &Settings, command: &str, interrupts: &Interrupts) -> Result<Built> {
     let start = Instant::now();
-    ui.status("Building", format!("`{command}`"));
+    ui.status("Building", ui.fitting(&format!("`{command}`")));
     let mut child = spawn(settings, command)?;
     let (sender, mut lines) = mpsc::channel(64);
     let readers = [

@@ -82,6 +82,7 @@ pub(super) struct Written {
     document: UploadDocument,
     /// base64 of its SHA-256, where it is known.
     sha256: Option<String>,
+    object: S3Object,
 }
 
 impl Full<'_> {
@@ -130,7 +131,7 @@ impl Full<'_> {
         }
         self.make_what_is_missing(&mut document, bucket).await?;
         let store = self.store(&now).await?;
-        let Written { document: upload, sha256 } = match (&package, output) {
+        let Written { document: upload, sha256, object: written } = match (&package, output) {
             (Some(package), _) => self.upload(&store, object, package, &now, interrupts).await?,
             (None, output) => self.take_over(&store, object, output.unwrap_or(Output::Artifact), &now).await?,
         };
@@ -142,14 +143,22 @@ impl Full<'_> {
             version_id: document.upload.version_id.clone(),
         };
         if let Some(infrastructure) = &infrastructure {
-            let deployed = self
-                .deploy_stack(infrastructure, &location, document.role.as_ref(), interrupts)
-                .await
-                .map_err(|error| self.after_upload(error))?;
-            let refused = deployed.changed && !deployed.executed;
-            document.stack = Some(deployed);
-            if refused {
-                return Err(self.after_upload(Error::new("Refused", "the change set was not executed, as you said")));
+            let deploying = self.deploy_stack(infrastructure, &location, document.role.as_ref(), interrupts).await;
+            let deployed = match deploying {
+                Ok(deployed) if deployed.changed && !deployed.executed => {
+                    Err(Error::new("Refused", "the change set was not executed, as you said"))
+                }
+                deployed => deployed,
+            };
+            match deployed {
+                Ok(deployed) => document.stack = Some(deployed),
+                Err(error) => {
+                    self.disown_template(&written, &now).await;
+                    return Err(error.hint(format!(
+                        "{} is uploaded already; `quickdeploy full` goes on from there",
+                        self.artifact
+                    )));
+                }
             }
         }
         let mut target = Target {
@@ -281,11 +290,18 @@ impl Full<'_> {
         let start = Instant::now();
         let sha256 = Some(package.sha256.clone());
         if let Some(object) = &object
-            && object.metadata(built_from::KEY) == Some(now.encode().as_str())
             && upload::is_there(self.cloud, &self.artifact.bucket, &self.artifact.key, object, package).await
         {
             self.ui.status("Unchanged", format!("{}: it has these bytes already", self.artifact));
-            return Ok(Written { document: self.upload_document(Uploaded::Unchanged, Some(object), start), sha256 });
+            let mut object = object.clone();
+            if object.metadata(built_from::KEY) != Some(now.encode().as_str()) {
+                object = self.relabel(store, &object).await?;
+            }
+            return Ok(Written {
+                document: self.upload_document(Uploaded::Unchanged, Some(&object), start),
+                sha256,
+                object,
+            });
         }
         let status = if object.is_some() { Uploaded::Replaced } else { Uploaded::Created };
         let base = object.unwrap_or_else(|| store.absent());
@@ -294,7 +310,29 @@ impl Full<'_> {
             "Uploaded",
             format!("{} to {} in {}", bytes(package.packaged.bytes), self.artifact, duration(start.elapsed())),
         );
-        Ok(Written { document: self.upload_document(status, Some(&written), start), sha256 })
+        Ok(Written { document: self.upload_document(status, Some(&written), start), sha256, object: written })
+    }
+
+    /// Gives the artifact the metadata of `store`, inside S3.
+    async fn relabel(&self, store: &S3Store, object: &S3Object) -> Result<S3Object> {
+        let ArtifactUrl { bucket, key } = &self.artifact;
+        let copied = store.copy_from(bucket, key, object.etag(), object.size(), object).await;
+        copied.map_err(|error| self.cloud.explain_engine(&error))
+    }
+
+    /// The stack doesn't have the template that the artifact was uploaded with: the next deploy has to say so.
+    async fn disown_template(&self, written: &S3Object, now: &BuiltFrom) {
+        let Some((template, _)) = &self.project.settings().full.template else { return };
+        let relabelled = match self.store(&now.without(template)).await {
+            Ok(store) => self.relabel(&store, written).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = relabelled {
+            self.ui.warning(
+                &error,
+                &["the next deploy will not say that the template is still to be deployed".to_owned()],
+            );
+        }
     }
 
     fn upload_document(&self, status: Uploaded, object: Option<&S3Object>, start: Instant) -> UploadDocument {
@@ -306,11 +344,6 @@ impl Full<'_> {
             size: object.map_or(0, zipedit::Object::size),
             elapsed_ms: millis(start),
         }
-    }
-
-    /// The artifact is new by then, and the functions don't run it yet.
-    fn after_upload(&self, error: Error) -> Error {
-        error.hint(format!("{} is uploaded already; `quickdeploy full` goes on from there", self.artifact))
     }
 
     /// What the next deploy is quicker for.

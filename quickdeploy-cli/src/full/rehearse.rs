@@ -23,7 +23,7 @@ impl Full<'_> {
         let full = &self.project.settings().full;
         let would = |verb: &str, what: String| self.ui.status(verb, what);
         match (&full.build, &full.codebuild) {
-            (Some(command), _) => would("Would build", format!("`{command}`")),
+            (Some(command), _) => would("Would build", self.ui.fitting(&format!("`{command}`"))),
             (_, Some(project)) => would("Would build", format!("`{project}` at CodeBuild")),
             (None, None) => {}
         }

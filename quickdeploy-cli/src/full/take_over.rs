@@ -67,6 +67,7 @@ impl Full<'_> {
                     return Ok(Written {
                         document: self.upload_document(Uploaded::ByCodebuild, Some(found), start),
                         sha256: None,
+                        object: found.clone(),
                     });
                 }
                 found.clone()
@@ -77,6 +78,10 @@ impl Full<'_> {
             .await
             .map_err(|error| self.cloud.explain_engine(&error))?;
         self.ui.status("Taken over", format!("{} from CodeBuild, {}", self.artifact, bytes(found.size())));
-        Ok(Written { document: self.upload_document(Uploaded::ByCodebuild, Some(&written), start), sha256: None })
+        Ok(Written {
+            document: self.upload_document(Uploaded::ByCodebuild, Some(&written), start),
+            sha256: None,
+            object: written,
+        })
     }
 }

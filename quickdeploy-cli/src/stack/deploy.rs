@@ -135,6 +135,9 @@ pub(crate) async fn deploy(
     }
     let did = if plan == Plan::Update { "Updated" } else { "Created" };
     ui.status(did, format!("the stack `{name}` in {}", duration(start.elapsed())));
+    for (key, value) in &stack.outputs {
+        ui.detail(format!("{key}: {value}"));
+    }
     document.executed = true;
     document.status = Some(stack.status.as_str().to_owned());
     document.outputs = stack.outputs;
@@ -253,7 +256,9 @@ impl Teller<'_> {
             self.started.remove(&key);
             self.ui.detail(format!("{place}  {}", event.status));
             if let Some(reason) = &event.reason {
-                self.ui.detail(format!("    {reason}"));
+                // The error at the end has all of it.
+                let line = reason.lines().next().unwrap_or_default();
+                self.ui.detail(self.ui.fitting(&format!("    {line}")));
             }
         } else if event.is_complete() {
             let took = self.started.remove(&key).and_then(|since| u64::try_from(event.at - since).ok());

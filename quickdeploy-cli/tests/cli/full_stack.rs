@@ -212,6 +212,15 @@ async fn an_update_that_fails_is_rolled_back_and_the_functions_stay_what_they_we
     assert_eq!(error["causes"], json!(["Api (AWS::Lambda::Function): No capacity today"]));
     assert!(ran.stderr.contains("the stack is as it was before"), "{}", ran.stderr);
     assert_eq!((world.live("app-api").await, memory(&world).await), (before, Some(128)));
+    // The template is still to be deployed, on whatever machine.
+    std::fs::remove_dir_all(world.project.path().join(".quickdeploy")).unwrap();
+    let ran = world.run(&["diff"]).await.expect_code(0);
+    assert!(ran.stderr.contains("`template.yaml` has changed"), "{}", ran.stderr);
+    world.cloud.clear_requests();
+    let document = world.run(&["full", "--json"]).await.expect_code(0).json();
+    assert_eq!((&document["upload"]["status"], &document["ok"]), (&json!("unchanged"), &json!(true)));
+    assert!(world.requests("PutObject").is_empty());
+    assert!(!world.run(&["diff"]).await.expect_code(0).stderr.contains("warning"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -76,7 +76,9 @@ pub(super) async fn build(ui: &Ui, settings: &Settings, command: &str, interrupt
     };
     let status = status.map_err(|error| could_not_run(command, &error))?;
     if !status.success() {
-        return Err(failed(command, status, last));
+        // Who has just read them need not read them again.
+        let told = !ui.is_json() && !ui.is_quiet();
+        return Err(failed(command, status, if told { VecDeque::new() } else { last }));
     }
     ui.status("Built", format!("in {}", duration(start.elapsed())));
     Ok(Built {

@@ -124,6 +124,11 @@ impl Ui {
         self.json
     }
 
+    /// Whether `-q` was given.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.loudness == Loudness::Quiet
+    }
+
     /// Whether `-v` was given.
     pub(crate) fn is_verbose(&self) -> bool {
         self.loudness == Loudness::Verbose

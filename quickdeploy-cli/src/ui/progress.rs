@@ -41,7 +41,7 @@ impl<'a> Progress<'a> {
         if let Some(bar) = &self.bar {
             bar.set_length(total);
             bar.set_style(
-                style("{spinner:>12.green} {msg} [{bar:20}] {bytes} of {total_bytes}, {binary_bytes_per_sec}")
+                style("{spinner:>12.green} {msg} [{bar:12}] {bytes} of {total_bytes}, {binary_bytes_per_sec}")
                     .progress_chars("=> "),
             );
         }

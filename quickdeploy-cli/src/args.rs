@@ -119,6 +119,8 @@ pub(crate) enum Verb {
     History(History),
     /// Edit one artifact, in S3 or in a local file, with no configuration
     Patch(Patch),
+    /// Create or update the stack of the function that patches artifacts beside S3; or delete it
+    Bootstrap(Bootstrap),
     /// Look for what is wrong: credentials, permissions, bucket, functions; each with how to mend it
     Doctor(Doctor),
     /// Show what the functions log: what is there, or with `--follow` what comes
@@ -135,7 +137,7 @@ pub(crate) enum Verb {
     Man(Man),
     /// Serve the Lambda Runtime API as the function `zipedit`: how the local cloud starts it
     #[command(name = "__bootstrap", hide = true)]
-    Bootstrap,
+    ServeZipedit,
 }
 
 /// `quickdeploy deploy`.
@@ -341,6 +343,78 @@ impl FromStr for Mode {
             _ => Err(format!("`{digits}` is not an octal mode such as 0644 or 0755")),
         }
     }
+}
+
+/// `quickdeploy bootstrap`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(after_help = "\
+The function's code is `bootstrap-ARCH.zip`: that of `--zip`, else the one beside this program, or in `dist`. A release has
+it there; in a checkout, `cargo run --locked -p release -- --bootstrap-only` makes it.
+
+What isn't said stays as the stack has it. The same code and parameters again: nothing to do, exit code 0.")]
+pub(crate) struct Bootstrap {
+    #[command(flatten)]
+    pub(crate) artifacts: Chosen,
+
+    /// Name of the stack [default: zipedit]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stack_name: Option<String>,
+
+    /// Name of the function [else: `zipedit` of quickdeploy.toml, that of the stack, or zipedit]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) function_name: Option<String>,
+
+    /// The function's code: a zip with the executable `bootstrap`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) zip: Option<PathBuf>,
+
+    /// Architecture of the function: x86_64 or arm64 [else: that of the zip]
+    #[arg(long, value_name = "ARCH")]
+    pub(crate) arch: Option<release::Architecture>,
+
+    /// Bucket with the artifacts that the function may edit [else: that of the configured artifacts]
+    #[arg(long, value_name = "BUCKET")]
+    pub(crate) bucket: Option<String>,
+
+    /// The function may edit only what is below this prefix; empty: the whole bucket [else: the artifacts' folder]
+    #[arg(long, value_name = "PREFIX/")]
+    pub(crate) prefix: Option<String>,
+
+    /// Bucket for the function's own code, in the stack's region; made when there is none [else: the artifacts' bucket]
+    #[arg(long, value_name = "BUCKET")]
+    pub(crate) code_bucket: Option<String>,
+
+    /// Memory of the function in MB, 128 to 10240; 1769 is one vCPU
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u32).range(128..=10240))]
+    pub(crate) memory: Option<u32>,
+
+    /// Longest run of one edit in seconds, 3 to 900
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(3..=900))]
+    pub(crate) timeout: Option<u32>,
+
+    /// ARN of the KMS key that encrypts the artifacts, if it is a key of your own
+    #[arg(long, value_name = "ARN")]
+    pub(crate) kms_key: Option<String>,
+
+    /// Whether the function may lock what it writes, for artifacts with a retention or a legal hold
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) object_lock: Option<bool>,
+
+    /// Show the change set, and change nothing
+    #[arg(long, conflicts_with = "confirm")]
+    pub(crate) dry_run: bool,
+
+    /// Ask before the change set is executed
+    #[arg(long)]
+    pub(crate) confirm: bool,
+
+    /// Delete the stack, after asking
+    #[arg(long, conflicts_with_all = ["dry_run", "confirm", "zip", "arch", "bucket", "prefix", "code_bucket"])]
+    pub(crate) delete: bool,
+
+    /// Don't ask
+    #[arg(long, short, requires = "delete")]
+    pub(crate) yes: bool,
 }
 
 /// `quickdeploy doctor`.

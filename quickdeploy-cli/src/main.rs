@@ -4,6 +4,7 @@
 
 mod args;
 mod aws;
+mod bootstrap;
 mod built_from;
 mod compare;
 mod demo;
@@ -48,9 +49,9 @@ fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => return usage(&error),
     };
-    if matches!(verb, Verb::Bootstrap) {
+    if matches!(verb, Verb::ServeZipedit) {
         // The Lambda runtime loop brings its own runtime, and ends with the process.
-        return verbs::bootstrap();
+        return verbs::serve_zipedit();
     }
     let ui = Ui::new(&global);
     let code = run(&ui, &global, verb).unwrap_or_else(|error| fail(&ui, &error));

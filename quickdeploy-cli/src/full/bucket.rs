@@ -22,7 +22,7 @@ const UNFINISHED_DAYS: i32 = 7;
 /// # Errors
 ///
 /// It is somebody else's, or in another region; S3 can't be asked.
-pub(super) async fn exists(cloud: &Cloud, bucket: &str) -> Result<bool> {
+pub(crate) async fn exists(cloud: &Cloud, bucket: &str) -> Result<bool> {
     let what = || format!("could not look at the bucket `{bucket}`");
     match cloud.s3.head_bucket().bucket(bucket).send().await {
         Ok(_) => Ok(true),
@@ -47,7 +47,7 @@ pub(super) async fn exists(cloud: &Cloud, bucket: &str) -> Result<bool> {
 /// # Errors
 ///
 /// Somebody else has the name; no permission. Then there is none.
-pub(super) async fn create(cloud: &Cloud, bucket: &str) -> Result<()> {
+pub(crate) async fn create(cloud: &Cloud, bucket: &str) -> Result<()> {
     let mut call = cloud.s3.create_bucket().bucket(bucket);
     // S3's first region is the one that must not be named.
     if cloud.region != "us-east-1" {

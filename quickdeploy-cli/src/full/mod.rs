@@ -12,7 +12,7 @@
 //!    else. After a stack update, too: CloudFormation doesn't touch a function whose S3 key and version didn't change,
 //!    whatever it runs by then.
 
-mod bucket;
+pub(crate) mod bucket;
 mod build;
 mod codebuild;
 mod create;

@@ -17,7 +17,6 @@ use crate::ui::Ui;
 /// # Errors
 ///
 /// `StackBusy`; `StackFailed` with the first reason of each resource that would not go; `Interrupted`.
-#[allow(dead_code, reason = "for the verb that deletes its stack")]
 pub(crate) async fn delete(ui: &Ui, stacks: &Stacks<'_>, name: &str, interrupts: &Interrupts) -> Result<bool> {
     let Some(stack) = stacks.find(name).await? else { return Ok(false) };
     // A stack that is stuck can be deleted all the same.

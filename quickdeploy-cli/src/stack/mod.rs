@@ -53,6 +53,7 @@ pub(crate) use delete::delete;
 pub(crate) use deploy::{Deployed, Mode, deploy};
 pub(crate) use plan::{Plan, plan};
 pub(crate) use resources::Resource;
+pub(crate) use template_location::INLINE_LIMIT;
 
 /// CloudFormation publishes no numbers for its throttling; the AWS tools that poll it stay at about this rate.
 const CALLS_PER_SECOND: usize = 6;

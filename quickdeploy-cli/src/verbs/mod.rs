@@ -1,6 +1,7 @@
 //! One file per verb. A verb turns its flags into work and the work's result into what is seen.
 
 mod afterwards;
+mod bootstrap;
 mod completions;
 mod demo;
 mod deploy;
@@ -26,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::project::{ArtifactUrl, CONFIG_FILE, ConfigError, Functions, Project, Settings};
 use crate::ui::Ui;
 
-pub(crate) use zipedit_function::bootstrap;
+pub(crate) use zipedit_function::serve_zipedit;
 
 /// Carries the verb out and says which code to exit with.
 pub(crate) async fn run(ui: &Ui, global: &Global, verb: Verb) -> Result<u8> {
@@ -40,6 +41,7 @@ pub(crate) async fn run(ui: &Ui, global: &Global, verb: Verb) -> Result<u8> {
         Verb::History(args) => history::run(ui, global, &args).await,
         Verb::Rollback(args) => rollback::run(ui, global, &args).await,
         Verb::Patch(args) => patch::run(ui, global, &args).await,
+        Verb::Bootstrap(args) => bootstrap::run(ui, global, &args).await,
         Verb::Doctor(args) => doctor::run(ui, global, &args).await,
         Verb::Logs(args) => logs::run(ui, global, args).await,
         Verb::Invoke(args) => invoke::run(ui, global, args).await,
@@ -48,7 +50,7 @@ pub(crate) async fn run(ui: &Ui, global: &Global, verb: Verb) -> Result<u8> {
         Verb::Completions(args) => completions::run(ui, &args),
         Verb::Man(args) => man::run(ui, &args),
         // Has no runtime to share and nothing to say: see `main`.
-        Verb::Bootstrap => Err(Error::usage("`__bootstrap` is for the local cloud to start")),
+        Verb::ServeZipedit => Err(Error::usage("`__bootstrap` is for the local cloud to start")),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::via::DEFAULT_FUNCTION;
 const VERB: &str = "__bootstrap";
 
 /// Serves the Runtime API that the environment names until the process is ended.
-pub(crate) fn bootstrap() -> ExitCode {
+pub(crate) fn serve_zipedit() -> ExitCode {
     zipedit_lambda::run()
 }
 

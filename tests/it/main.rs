@@ -14,3 +14,4 @@ mod readers;
 mod schemas;
 mod strategies;
 mod versions;
+mod zipedit_stack;

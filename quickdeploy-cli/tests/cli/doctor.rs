@@ -1,13 +1,15 @@
 //! `quickdeploy doctor`: what is wrong is found, named and mended, and nothing is changed by looking.
 
+use aws_sdk_lambda::types::{LastUpdateStatus, S3ObjectStorageMode};
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::types::{
     BucketLifecycleConfiguration, BucketVersioningStatus, ExpirationStatus, LifecycleExpiration, LifecycleRule,
-    LifecycleRuleFilter, VersioningConfiguration,
+    LifecycleRuleFilter, NoncurrentVersionExpiration, VersioningConfiguration,
 };
-use local_cloud::{Action, Fault};
+use local_cloud::{Action, Fault, LocalCloud};
 use serde_json::Value;
 
-use crate::world::{BUCKET, KEY, Ran, World, config};
+use crate::world::{BUCKET, KEY, Ran, World, command, config};
 
 const DENIED: Action = Action::Respond { status: 403, code: "AccessDenied" };
 const LAMBDA_DENIED: Action = Action::Respond { status: 403, code: "AccessDeniedException" };
@@ -174,6 +176,52 @@ async fn a_rule_that_expires_the_artifact_is_found_by_its_filter() {
 }
 
 #[tokio::test]
+async fn what_would_stop_a_function_that_runs_from_the_bucket_is_a_failure() {
+    let world = World::with_functions(&["start"]).await;
+    let update = world.lambda.update_function_code().function_name("start").s3_bucket(BUCKET).s3_key(KEY);
+    update.s3_object_storage_mode(S3ObjectStorageMode::Reference).send().await.unwrap();
+    let rule = LifecycleRule::builder()
+        .id("tidy")
+        .status(ExpirationStatus::Enabled)
+        .filter(LifecycleRuleFilter::builder().prefix("").build())
+        .expiration(LifecycleExpiration::builder().days(30).build())
+        .noncurrent_version_expiration(NoncurrentVersionExpiration::builder().noncurrent_days(7).build())
+        .build()
+        .unwrap();
+    let rules = BucketLifecycleConfiguration::builder().rules(rule).build().unwrap();
+    world.s3.put_bucket_lifecycle_configuration().bucket(BUCKET).lifecycle_configuration(rules).send().await.unwrap();
+    let off = VersioningConfiguration::builder().status(BucketVersioningStatus::Suspended).build();
+    world.s3.put_bucket_versioning().bucket(BUCKET).versioning_configuration(off).send().await.unwrap();
+
+    let document = examine(&world).await.expect_code(1).json();
+    let levels: Vec<&str> =
+        findings(&document, "lifecycle").iter().map(|finding| finding["level"].as_str().unwrap()).collect();
+    assert_eq!(levels, ["failed", "warning"]);
+    assert_eq!(only(&document, "versioning")["level"], "failed");
+    for finding in findings(&document, "lifecycle").into_iter().chain([only(&document, "versioning")]) {
+        assert!(finding["message"].as_str().unwrap().contains("`start` runs from it"), "{finding:#}");
+    }
+}
+
+#[tokio::test]
+async fn an_update_that_failed_is_told_with_the_reason_of_aws() {
+    let world = World::with_functions(&["start"]).await;
+    world.cloud.functions().fail_next_update("start", "DisabledKMSKey", "The key is disabled");
+    let update = world.lambda.update_function_code().function_name("start").s3_bucket(BUCKET).s3_key(KEY);
+    update.send().await.unwrap();
+    loop {
+        let now = world.lambda.get_function_configuration().function_name("start").send().await.unwrap();
+        if now.last_update_status() != Some(&LastUpdateStatus::InProgress) {
+            break;
+        }
+    }
+    let document = examine(&world).await.expect_code(0).json();
+    let function = only(&document, "function");
+    assert_eq!(function["level"], "warning");
+    assert!(function["message"].as_str().unwrap().contains("The key is disabled (DisabledKMSKey)"), "{function:#}");
+}
+
+#[tokio::test]
 async fn uploads_of_today_are_left_alone() {
     let world = World::with_functions(&["start"]).await;
     world.s3.create_multipart_upload().bucket(BUCKET).key(KEY).send().await.unwrap();
@@ -184,6 +232,65 @@ async fn uploads_of_today_are_left_alone() {
     assert_eq!(document["aborted"], serde_json::json!([]));
     let left = world.s3.list_multipart_uploads().bucket(BUCKET).send().await.unwrap();
     assert_eq!(left.uploads().len(), 1);
+}
+
+/// Makes every unfinished upload in a local cloud's directory two days older.
+fn age_uploads(data: &std::path::Path) -> usize {
+    let uploads = std::fs::read_dir(data.join("buckets").join(BUCKET).join("uploads")).unwrap();
+    let mut aged = 0;
+    for file in uploads.map(|file| file.unwrap().path()) {
+        let mut record: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        record["started"] = (record["started"].as_i64().unwrap() - 2 * 24 * 3600).into();
+        std::fs::write(&file, record.to_string()).unwrap();
+        aged += 1;
+    }
+    aged
+}
+
+#[tokio::test]
+async fn uploads_that_are_left_behind_are_told_and_with_a_yes_aborted() {
+    let data = tempfile::tempdir().unwrap();
+    let project = tempfile::tempdir().unwrap();
+    std::fs::write(project.path().join("quickdeploy.toml"), config(&["start"], "direct")).unwrap();
+    let started = async || LocalCloud::builder().data_dir(data.path()).start().await.unwrap();
+    let run = async |cloud: &LocalCloud, arguments: &[&str]| {
+        Ran::of(&command(project.path(), &cloud.endpoint(), arguments).output().await.unwrap()).json()
+    };
+
+    let cloud = started().await;
+    let s3 = s3_client(&cloud);
+    s3.create_bucket().bucket(BUCKET).send().await.unwrap();
+    for key in [KEY, "app/app.zip.bak"] {
+        s3.create_multipart_upload().bucket(BUCKET).key(key).send().await.unwrap();
+    }
+    cloud.shutdown().await;
+    assert_eq!(age_uploads(data.path()), 2);
+
+    let cloud = started().await;
+    let document = run(&cloud, &["doctor", "--json"]).await;
+    let uploads = only(&document, "uploads");
+    assert_eq!(uploads["level"], "warning");
+    assert!(uploads["message"].as_str().unwrap().contains("begun 2 days ago"), "{uploads:#}");
+    assert!(mend(uploads).contains("doctor --fix"), "{uploads:#}");
+    assert_eq!(document["aborted"], serde_json::json!([]));
+
+    let document = run(&cloud, &["doctor", "--fix", "--yes", "--json"]).await;
+    assert_eq!(document["aborted"].as_array().unwrap().len(), 1, "{document:#}");
+    assert_eq!(document["aborted"][0]["key"], KEY);
+    // That of another key is somebody else's to judge.
+    let left = s3_client(&cloud).list_multipart_uploads().bucket(BUCKET).send().await.unwrap();
+    let left: Vec<_> = left.uploads().iter().map(|upload| upload.key().unwrap()).collect();
+    assert_eq!(left, ["app/app.zip.bak"]);
+}
+
+fn s3_client(cloud: &LocalCloud) -> aws_sdk_s3::Client {
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(cloud.endpoint())
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .force_path_style(true);
+    aws_sdk_s3::Client::from_conf(config.build())
 }
 
 #[tokio::test]

@@ -190,9 +190,11 @@ impl Rollback<'_> {
             again,
         };
         if destination.is_there {
-            self.ui.status("Unchanged", format!("{} is {} already", self.artifact, self.told(to, length)));
+            self.ui.status("Unchanged", &self.artifact);
+            self.ui.detail(format!("it is version {} already", self.told(to, length)));
         } else if self.dry_run {
-            self.ui.status("Would roll", format!("{} back to {}", self.artifact, self.told(to, length)));
+            self.ui.status("Would change", &self.artifact);
+            self.ui.detail(format!("back to version {}", self.told(to, length)));
         } else {
             if interrupts.so_far() > 0 {
                 return Err(nothing_changed());
@@ -201,7 +203,8 @@ impl Rollback<'_> {
             document.artifact = self.now(Some(&restored), size);
             document.restored = true;
             target.version_id = document.artifact.version_id.clone();
-            self.ui.status("Rolled back", format!("{} to {}", self.artifact, self.told(to, length)));
+            self.ui.status("Rolled back", &self.artifact);
+            self.ui.detail(format!("to version {}", self.told(to, length)));
         }
         self.tell_changes(&destination);
         document.local = self.local(&store, found.scan, &destination.artifact).await;
@@ -418,7 +421,7 @@ impl Rollback<'_> {
 
     fn told(&self, version: &Version, length: usize) -> String {
         let now = SystemTime::now();
-        format!("{} of {} ({})", short(&version.id, length), moment(version.modified, now), ago(version.modified, now))
+        format!("{} of {}, {}", short(&version.id, length), moment(version.modified, now), ago(version.modified, now))
     }
 
     fn tell_changes(&self, destination: &Destination) {

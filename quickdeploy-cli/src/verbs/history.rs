@@ -214,7 +214,7 @@ fn show(ui: &Ui, document: &Document, versions: &[Version], looked: &Looked) {
         let what = match (row.size, row.known.writer) {
             (None, _) => "deleted".red().to_string(),
             (Some(size), None) => bytes(size),
-            (Some(size), Some(writer)) => format!("{:>9}  {}", bytes(size), told(row, writer, length)),
+            (Some(size), Some(writer)) => format!("{:>9}  {}", bytes(size), told(ui, row, writer, length)),
         };
         ui.result(format!("{mark} {}  {when:<26}{what}", format_args!("{id:<length$}").yellow()));
         let indent = " ".repeat(length + 4);
@@ -224,6 +224,9 @@ fn show(ui: &Ui, document: &Document, versions: &[Version], looked: &Looked) {
         }
         if let Some(error) = &row.error {
             line(format!("not read: {error}"));
+        }
+        if let Some(from) = &row.known.from {
+            line(format!("back to {}", short(from, length)));
         }
         for text in changes(ui, row, before(versions, at), length) {
             line(text);
@@ -257,13 +260,17 @@ fn show(ui: &Ui, document: &Document, versions: &[Version], looked: &Looked) {
     }
 }
 
+/// Columns in front of who wrote a version, besides its id.
+const BEFORE_WRITER: usize = 2 + 2 + 26 + 9 + 2;
+
 /// `deploy by ada@example.com`.
-fn told(row: &Row, writer: &str, length: usize) -> String {
-    let by = row.known.by.as_ref().map_or_else(String::new, |by| format!(" by {}", printable(by)));
-    let to = row.known.from.as_deref().map_or_else(String::new, |from| format!(" to {}", short(from, length)));
-    match row.known.by {
+fn told(ui: &Ui, row: &Row, writer: &str, length: usize) -> String {
+    match &row.known.by {
         None => "by another program".dimmed().to_string(),
-        Some(_) => format!("{}{to}{by}", writer.green()),
+        Some(by) => {
+            let by = ui.cut(&format!(" by {}", printable(by)), BEFORE_WRITER + length + writer.len());
+            format!("{}{by}", writer.green())
+        }
     }
 }
 

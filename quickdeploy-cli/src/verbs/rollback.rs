@@ -58,7 +58,7 @@ fn show(ui: &Ui, done: &RolledBack) {
         let files = plural(local.added.len() + local.modified.len() + local.deleted.len(), "file");
         let (is, was) = if done.dry_run { ("would not be", "then would") } else { ("is not", "would") };
         ui.warning(
-            format!("what is here {is} what the artifact holds: the next `quickdeploy` {was} patch {files} of it"),
+            format!("what is here {is} what the artifact holds: the next `quickdeploy` {was} patch {files}"),
             &["`quickdeploy diff` lists them; `git stash` or `git checkout` takes back what shall not go live"
                 .to_owned()],
         );

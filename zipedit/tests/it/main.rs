@@ -3,6 +3,7 @@
 
 mod archive;
 mod corpus;
+mod extract;
 mod file_store;
 mod model;
 mod preservation;

@@ -306,6 +306,8 @@ fn lambda(method: &Method, path: &str) -> (&'static str, Option<String>) {
         ("tags", "POST", Some(_), _) => "TagResource",
         ("tags", "DELETE", Some(_), _) => "UntagResource",
         ("account-settings", "GET", None, []) => "GetAccountSettings",
+        // Not AWS's: where the local `Code.Location` leads.
+        ("code", "GET", Some(_), [_]) => "DownloadCode",
         _ => "Unknown",
     };
     (operation, name.map(percent_decoded))
@@ -377,6 +379,8 @@ mod tests {
     fn a_path_with_an_api_date_is_lambdas() {
         let invoke = named(&Method::POST, "/2015-03-31/functions/zipedit/invocations");
         assert_eq!(invoke, (Service::Lambda, "Invoke".into(), Some("zipedit".to_owned())));
+        let download = named(&Method::GET, "/2015-03-31/code/zipedit/%24LATEST");
+        assert_eq!(download, (Service::Lambda, "DownloadCode".into(), Some("zipedit".to_owned())));
         assert_eq!(named(&Method::GET, "/2015-03-3x/k").0, Service::S3);
     }
 

@@ -1,9 +1,10 @@
 //! A function's code: where it is read from, `UpdateFunctionCode`, and the download that `GetFunction` names.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use http::HeaderValue;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -226,7 +227,54 @@ pub(super) fn download(lambda: &Lambda, request: &Request) -> Result<Reply> {
         }
         Arc::clone(deployment.artifact.code().ok_or_else(gone)?)
     };
-    let mut response = http::Response::new(code.bytes());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+    let whole = code.bytes();
+    // As from S3, which is where the location leads in AWS.
+    let size = whole.len();
+    let range = request.header("range").and_then(|asked| range_of(asked, size));
+    let mut response = http::Response::new(match range.clone() {
+        Some(range) => whole.slice(range),
+        None => whole,
+    });
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    let shown = range.map(|range| format!("bytes {}-{}/{size}", range.start, range.end - 1));
+    if let Some(Ok(shown)) = shown.map(HeaderValue::try_from) {
+        headers.insert(CONTENT_RANGE, shown);
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
     Ok(response)
+}
+
+/// The bytes that a single range means (RFC 9110 14.1.2). `None`: it is answered with the whole, as S3 does with ranges
+/// that it doesn't understand.
+fn range_of(asked: &str, size: usize) -> Option<Range<usize>> {
+    let (first, last) = asked.trim().strip_prefix("bytes=")?.split_once('-')?;
+    let range = match (first, last) {
+        ("", suffix) => size.saturating_sub(suffix.parse().ok()?)..size,
+        (first, "") => first.parse().ok()?..size,
+        (first, last) => first.parse().ok()?..last.parse::<usize>().ok()?.checked_add(1)?.min(size),
+    };
+    (!range.is_empty()).then_some(range)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::range_of;
+
+    #[test]
+    fn a_download_is_asked_for_by_its_beginning_its_end_or_both() {
+        assert_eq!(range_of("bytes=2-5", 10), Some(2..6));
+        assert_eq!(range_of("bytes=2-", 10), Some(2..10));
+        assert_eq!(range_of("bytes=-3", 10), Some(7..10));
+        assert_eq!(range_of("bytes=-30", 10), Some(0..10));
+        assert_eq!(range_of("bytes=8-99", 10), Some(8..10));
+    }
+
+    #[test]
+    fn what_is_no_range_is_answered_with_everything() {
+        for asked in ["bytes=5-2", "bytes=10-12", "bytes=-", "bytes=a-b", "lines=1-2", "bytes=1-2,4-5"] {
+            assert_eq!(range_of(asked, 10), None, "{asked}");
+        }
+    }
 }

@@ -163,6 +163,10 @@ pub(crate) struct Deploy {
     #[arg(long)]
     pub(crate) full_if_needed: bool,
 
+    /// Update every function that does not run the artifact, whatever its imports reach
+    #[arg(long)]
+    pub(crate) all: bool,
+
     /// How to patch: by the zipedit function, directly from here, or whichever should be faster from here
     #[arg(long, value_name = "HOW")]
     pub(crate) via: Option<ViaArg>,
@@ -228,6 +232,10 @@ pub(crate) struct Diff {
     /// Also show what `deploy --delete` would delete
     #[arg(long)]
     pub(crate) delete: bool,
+
+    /// Also show which functions each file affects, and why [default with `affected = "traced"`]
+    #[arg(long)]
+    pub(crate) functions: bool,
 }
 
 /// `quickdeploy init`.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use zipedit::{Changes, Content, EntryName, Object as _, Options, Report, Stop, Strategy};
 
+use crate::affected::{Effects, Question};
 use crate::aws::Cloud;
 use crate::compare::{self, ArtifactDocument, Comparison, DiffDocument, blocking, in_background, project_error};
 use crate::error::{Error, Result};
@@ -16,7 +17,7 @@ use crate::functions::{self, Function};
 use crate::guards;
 use crate::interrupt::{Interrupts, nothing_changed};
 use crate::memory::{Deployed, Memory};
-use crate::project::{ArtifactUrl, Deletion, Diff, Functions, Project, Scan, Via};
+use crate::project::{Affected, ArtifactUrl, Deletion, Diff, Functions, Project, Scan, Via};
 use crate::rollout::{Rollout, behind, is_called, live_sha256};
 use crate::stamp::{self, Writer};
 use crate::ui::{Ui, bytes, count, duration};
@@ -39,6 +40,8 @@ pub(crate) struct Deployment<'a> {
     pub(crate) dry_run: bool,
     /// Update only these; empty: all.
     pub(crate) only: Vec<String>,
+    /// Which of the functions that don't run the artifact are updated.
+    pub(crate) affected: Affected,
 }
 
 /// What a deploy did: the JSON document.
@@ -84,6 +87,8 @@ pub(crate) struct Changed {
     deploy: Deploy,
     /// As it is now; `None` when somebody else wrote it.
     artifact: Option<S3Artifact>,
+    /// What the change means for each function, if imports are followed.
+    effects: Option<Effects>,
 }
 
 /// What is known at the end of a deploy, for one that follows.
@@ -121,6 +126,7 @@ impl Deployment<'_> {
         let comparison = &found.comparison;
         self.tell_comparison(comparison, start.elapsed());
         compare::warn_of_manifests(self.ui, &comparison.beyond_a_patch);
+        let mut effects = self.effects(found).await?;
         let mut deploy = Deploy {
             command: "deploy",
             ok: true,
@@ -142,9 +148,44 @@ impl Deployment<'_> {
             deploy.artifact.size = done.report.size;
             deploy.artifact.entries = done.report.entries;
             artifact = done.artifact;
+            if effects.as_ref().is_some_and(Effects::leave_some) {
+                effects = self.still_true(effects, comparison, artifact.as_ref(), &deploy.artifact.etag).await;
+            }
             deploy.patch = Some(PatchDocument { via: done.way, report: done.report });
         }
-        Ok(Changed { deploy, artifact })
+        Ok(Changed { deploy, artifact, effects })
+    }
+
+    /// What the change means for each function, if imports are followed.
+    async fn effects(&self, found: &Found) -> Result<Option<Effects>> {
+        let Self { ui, cloud, project, .. } = *self;
+        if self.affected == Affected::All {
+            return Ok(None);
+        }
+        let object = found.comparison.artifact.object();
+        let remembered = self.memory().recall(&self.artifact.to_string());
+        let sha256 = remembered.sha256_of(object.etag(), object.version_id());
+        Question { ui, cloud, project, sha256 }.ask(&found.comparison, &found.functions).await.map(Some)
+    }
+
+    /// The effects, if the artifact became the one that imports were followed in: another writer's change may be in it.
+    async fn still_true(
+        &self,
+        effects: Option<Effects>,
+        comparison: &Comparison,
+        artifact: Option<&S3Artifact>,
+        etag: &str,
+    ) -> Option<Effects> {
+        let opened = match artifact {
+            Some(_) => None,
+            None => zipedit::open(&comparison.store).await.ok().filter(|artifact| artifact.object().etag() == etag),
+        };
+        let artifact = artifact.or(opened.as_ref());
+        let effects = effects.filter(|effects| artifact.is_some_and(|artifact| effects.hold_for(artifact)));
+        if effects.is_none() {
+            self.ui.verbose("somebody else changed the artifact meanwhile: every function is updated");
+        }
+        effects
     }
 
     /// The second half: the functions are updated to the artifact.
@@ -161,7 +202,7 @@ impl Deployment<'_> {
         interrupts: &Interrupts,
     ) -> Result<(Deploy, Known)> {
         let Found { comparison: Comparison { scan, diff, .. }, functions } = found;
-        let Changed { mut deploy, artifact } = changed;
+        let Changed { mut deploy, artifact, effects } = changed;
         let memory = self.memory();
         // What was just patched in runs nowhere yet: no need to know any hash for that.
         let written = deploy.patch.as_ref().is_some_and(|patch| patch.report.strategy != Strategy::None);
@@ -172,10 +213,10 @@ impl Deployment<'_> {
             let sha256 = remembered.sha256_of(&deploy.artifact.etag, target.version_id.as_deref());
             target.sha256 = sha256.map(str::to_owned);
         }
-        let rollout = Rollout { ui: self.ui, cloud: self.cloud, only: &self.only };
+        let rollout = Rollout { ui: self.ui, cloud: self.cloud, only: &self.only, effects: effects.as_ref() };
         let sorted = rollout.sort(&functions, &mut target, &deploy.artifact.etag, all_stale).await?;
         let scan = if self.dry_run {
-            deploy.functions = sorted.rehearsed();
+            deploy.functions = sorted.rehearsed(effects.as_ref());
             scan
         } else {
             // Written down first: whatever ends this run, the next one knows who was still to be updated.

@@ -11,9 +11,11 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::aws::Cloud;
 use crate::error::{Error, Result};
+use crate::live_code::LiveCode;
 use crate::project::Functions;
 use crate::retry::retried;
 use crate::stack::Stacks;
+use crate::trace::LOADING_VARIABLES;
 
 /// CloudFormation puts this tag on what it creates.
 pub(crate) const STACK_TAG: &str = "aws:cloudformation:stack-name";
@@ -26,6 +28,12 @@ pub(crate) struct Function {
     pub(crate) name: String,
     pub(crate) arn: String,
     pub(crate) runtime: Option<String>,
+    /// As Lambda has it: `src/api.handler`.
+    pub(crate) handler: Option<String>,
+    /// Those of its environment variables that change what is loaded.
+    pub(crate) loading: Vec<(String, String)>,
+    /// Where its zip can be downloaded from, for some minutes.
+    pub(crate) code: Option<LiveCode>,
     /// base64 of the SHA-256 of the zip that it runs.
     pub(crate) code_sha256: String,
     /// Length of the zip that it runs, in bytes.
@@ -78,6 +86,9 @@ impl Function {
             name: config.function_name()?.to_owned(),
             arn: config.function_arn().unwrap_or_default().to_owned(),
             runtime: config.runtime().map(|runtime| runtime.as_str().to_owned()),
+            handler: config.handler().map(str::to_owned),
+            loading: loading_variables(config),
+            code: code.and_then(|code| code.location()).map(LiveCode::new),
             code_sha256: config.code_sha256().unwrap_or_default().to_owned(),
             code_size: u64::try_from(config.code_size()).unwrap_or(0),
             zip_package: config.package_type().is_none_or(|package| *package == PackageType::Zip),
@@ -99,6 +110,12 @@ impl Function {
     pub(crate) fn region(&self) -> Option<&str> {
         self.arn.split(':').nth(3).filter(|region| !region.is_empty())
     }
+}
+
+fn loading_variables(config: &FunctionConfiguration) -> Vec<(String, String)> {
+    let variables = config.environment().and_then(|environment| environment.variables());
+    let value = |name: &&str| Some(((*name).to_owned(), variables?.get(*name)?.clone()));
+    LOADING_VARIABLES.iter().filter_map(value).collect()
 }
 
 fn update_state(config: &FunctionConfiguration) -> UpdateState {
@@ -286,6 +303,9 @@ pub(crate) mod tests {
             name: name.to_owned(),
             arn: format!("arn:aws:lambda:us-east-1:000000000000:function:{name}"),
             runtime: Some("nodejs20.x".to_owned()),
+            handler: Some("index.handler".to_owned()),
+            loading: Vec::new(),
+            code: None,
             code_sha256: sha.to_owned(),
             code_size: size,
             zip_package: true,

@@ -2,6 +2,7 @@
 //!
 //! Here: exit codes, and a reader of stdout that goes away. Everything else is in the modules.
 
+mod affected;
 mod args;
 mod aws;
 mod bootstrap;
@@ -18,6 +19,7 @@ mod guards;
 mod init;
 mod interrupt;
 mod invoke;
+mod live_code;
 mod logs;
 mod memory;
 mod project;
@@ -28,6 +30,7 @@ mod rollout;
 mod stack;
 mod stamp;
 mod survey;
+mod trace;
 mod ui;
 mod update;
 mod verbs;

@@ -214,12 +214,12 @@ impl Rollback<'_> {
         if !will_differ && target.sha256.is_none() {
             target.sha256 = remembered.sha256_of(&etag, target.version_id.as_deref()).map(str::to_owned);
         }
-        let rollout = Rollout { ui: self.ui, cloud: self.cloud, only: &[] };
+        let rollout = Rollout { ui: self.ui, cloud: self.cloud, only: &[], effects: None };
         // Without its hash, a function with code of the same length may or may not run it: it is sent again.
         let all_stale = will_differ && target.sha256.is_none();
         let sorted = rollout.sort(&found.functions, &mut target, &etag, all_stale).await?;
         document.functions = if self.dry_run {
-            sorted.rehearsed()
+            sorted.rehearsed(None)
         } else {
             // Written down first: whatever ends this run, the next one knows who was still to be updated.
             self.remember(&memory, &cache, &etag, &target, sorted.behind());

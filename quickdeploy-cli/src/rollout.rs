@@ -4,10 +4,11 @@
 //! Whatever changed the artifact (a patch, a rollback), from then on it and the functions belong together: a first
 //! Ctrl-C lets the updates finish.
 
+use crate::affected::{Effect, Effects};
 use crate::aws::Cloud;
 use crate::digest;
 use crate::error::{Error, Result};
-use crate::functions::{Function, Live, Staleness, staleness};
+use crate::functions::{Function, Live, Staleness, UpdateState, staleness};
 use crate::interrupt::Interrupts;
 use crate::ui::Ui;
 use crate::update::{Outcome, Status, Target, update_all};
@@ -19,6 +20,9 @@ pub(crate) struct Rollout<'a> {
     pub(crate) cloud: &'a Cloud,
     /// Update only these; empty: all.
     pub(crate) only: &'a [String],
+    /// What the change means for each function, where imports were followed: those that it doesn't affect are left
+    /// alone.
+    pub(crate) effects: Option<&'a Effects>,
 }
 
 /// Functions by what has to be done about them.
@@ -54,7 +58,9 @@ impl Rollout<'_> {
             functions.iter().map(|function| (function.clone(), stale(function))).collect::<Vec<_>>()
         };
         let mut sorted = sort(target);
-        if sorted.iter().any(|(_, staleness)| *staleness == Staleness::Unsure) {
+        // Where the files are known to be the same or other ones, their hash doesn't matter.
+        let is_open = |function: &Function| self.effect(function).is_none();
+        if sorted.iter().any(|(function, staleness)| *staleness == Staleness::Unsure && is_open(function)) {
             // Lengths are equal and nobody remembers the hash.
             let progress = self.ui.progress("Hashing the artifact");
             target.sha256 = Some(digest::sha256(self.cloud, target, etag).await?);
@@ -66,13 +72,30 @@ impl Rollout<'_> {
         let mut outcomes = Vec::new();
         for (function, staleness) in sorted {
             let wanted = self.only.is_empty() || self.only.iter().any(|name| is_called(&function, name));
-            match (staleness, wanted) {
-                (Staleness::Current, _) => outcomes.push(Outcome::untouched(&function, Status::Current)),
-                (_, true) => stale.push(function),
-                (_, false) => outcomes.push(Outcome::untouched(&function, Status::Stale)),
+            // An update that failed is to be repeated, and one that is under way is not to be judged by what it leads to.
+            let effect = self.effect(&function).filter(|_| function.update == UpdateState::Successful);
+            match (staleness, effect, wanted) {
+                (Staleness::Current, _, _) | (Staleness::Unsure, Some(Effect::Same), _) => {
+                    outcomes.push(Outcome::untouched(&function, Status::Current));
+                }
+                (_, Some(Effect::Same), _) => {
+                    let why = "runs the same files".to_owned();
+                    outcomes.push(Outcome::untouched(&function, Status::Unaffected).because(Some(why)));
+                }
+                (_, Some(Effect::Unaffected { why }), _) => {
+                    outcomes.push(Outcome::untouched(&function, Status::Unaffected).because(Some(why.clone())));
+                }
+                (_, _, true) => stale.push(function),
+                (_, effect, false) => {
+                    outcomes.push(Outcome::untouched(&function, Status::Stale).because(why(effect)));
+                }
             }
         }
         Ok(Sorted { stale, settled: outcomes })
+    }
+
+    fn effect(&self, function: &Function) -> Option<&Effect> {
+        self.effects?.of(&function.name)
     }
 
     /// Updates the stale ones, and waits until they are live.
@@ -111,7 +134,10 @@ impl Rollout<'_> {
             interrupts.nth(before.max(1) + 1).await;
         };
         tokio::select! {
-            updated = &mut updating => outcomes.extend(updated),
+            updated = &mut updating => outcomes.extend(updated.into_iter().map(|outcome| {
+                let reason = why(self.effects.and_then(|effects| effects.of(&outcome.name)));
+                outcome.because(reason)
+            })),
             () = told => {
                 return Err(Error::new("Interrupted", "interrupted while functions were updated: some may run the old code")
                     .hint(format!("run `{}` again: it brings the rest up to the artifact", target.again)));
@@ -119,6 +145,14 @@ impl Rollout<'_> {
         }
         outcomes.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(outcomes)
+    }
+}
+
+/// Why a function is affected.
+fn why(effect: Option<&Effect>) -> Option<String> {
+    match effect {
+        Some(Effect::Affected { why }) => Some(why.clone()),
+        _ => None,
     }
 }
 
@@ -130,8 +164,11 @@ impl Sorted {
     }
 
     /// The outcomes of a dry run.
-    pub(crate) fn rehearsed(self) -> Vec<Outcome> {
-        let stale = self.stale.iter().map(|function| Outcome::untouched(function, Status::Stale));
+    pub(crate) fn rehearsed(self, effects: Option<&Effects>) -> Vec<Outcome> {
+        let stale = self.stale.iter().map(|function| {
+            let reason = why(effects.and_then(|effects| effects.of(&function.name)));
+            Outcome::untouched(function, Status::Stale).because(reason)
+        });
         let mut outcomes: Vec<Outcome> = self.settled.into_iter().chain(stale).collect();
         outcomes.sort_by(|a, b| a.name.cmp(&b.name));
         outcomes

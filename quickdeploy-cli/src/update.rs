@@ -57,6 +57,9 @@ pub(crate) struct Outcome {
     pub(crate) code_size: u64,
     /// From the first request about it to the last, in ms.
     pub(crate) elapsed_ms: u64,
+    /// Why its status is that, where imports were followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<Error>,
 }
@@ -73,6 +76,8 @@ pub(crate) enum Status {
     Failed,
     /// It was not asked for in this run, and does not run the artifact.
     Stale,
+    /// It runs older code that it has no need to leave: it loads nothing of what changed since.
+    Unaffected,
 }
 
 impl Outcome {
@@ -85,8 +90,14 @@ impl Outcome {
             code_sha256: function.code_sha256.clone(),
             code_size: function.code_size,
             elapsed_ms: 0,
+            reason: None,
             error: None,
         }
+    }
+
+    /// With the reason for its status.
+    pub(crate) fn because(self, reason: Option<String>) -> Self {
+        Self { reason, ..self }
     }
 }
 

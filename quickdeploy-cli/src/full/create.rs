@@ -47,6 +47,7 @@ fn failed(name: &str, elapsed_ms: u64, error: Error) -> Outcome {
         code_sha256: String::new(),
         code_size: 0,
         elapsed_ms,
+        reason: None,
         error: Some(error),
     }
 }

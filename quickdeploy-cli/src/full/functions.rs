@@ -111,7 +111,7 @@ impl Part<'_> {
             there.retain(|function| function.zip_package);
         }
         there.retain(|function| !outcomes.iter().any(|outcome| outcome.name == function.name));
-        let rollout = Rollout { ui, cloud, only: &[] };
+        let rollout = Rollout { ui, cloud, only: &[], effects: None };
         let sorted = rollout.sort(&there, target, etag, false).await?;
         outcomes.extend(rollout.update(sorted, target, interrupts).await?);
         outcomes.sort_by(|a, b| a.name.cmp(&b.name));

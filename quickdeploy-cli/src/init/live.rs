@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_lambda::operation::get_function::GetFunctionError;
 use futures::stream::{self, StreamExt};
 
-use super::live_code::LiveCode;
 use super::template::{Code, Scope, Template};
 use crate::aws::Cloud;
 use crate::error::{Error, Result};
 use crate::functions::{self, Function, STACK_TAG};
+use crate::live_code::LiveCode;
 use crate::retry::retried;
 use crate::stack::Stacks;
 

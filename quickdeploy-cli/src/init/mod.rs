@@ -17,7 +17,6 @@ mod document;
 mod excludes;
 mod handler;
 pub(crate) mod live;
-mod live_code;
 pub(crate) mod locate;
 mod mapping;
 pub(crate) mod proposal;

@@ -10,6 +10,8 @@
 //! include = ["dist/**"]                       # also these, although an ignore file excludes them
 //! exclude = ["*.test.js", "docs/"]            # never these
 //! via = "auto"                                # or "lambda", "direct"
+//! affected = "traced"                         # or "all": which functions are updated; "traced" with several artifacts
+//! assume-static = ["node_modules/express/"]   # names in the zip whose computed imports load nothing of the project
 //! build = "npm run build"
 //! zipedit = "zipedit"                         # name of the Lambda function that edits artifacts
 //! region = "eu-central-1"
@@ -100,6 +102,10 @@ pub(crate) struct Settings {
     pub(crate) exclude: Vec<String>,
     /// Who edits the artifact.
     pub(crate) via: Via,
+    /// Which functions are updated.
+    pub(crate) affected: Affected,
+    /// Patterns of entry names: what these files load without saying what is taken for nothing of the project.
+    pub(crate) assume_static: Vec<String>,
     /// What a full build does.
     pub(crate) full: FullBuild,
     /// Name or ARN of the Lambda function that edits artifacts.
@@ -123,6 +129,17 @@ pub(crate) enum Via {
     Lambda,
     /// This machine.
     Direct,
+}
+
+/// Which of the functions that don't run the artifact are updated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Affected {
+    /// All of them.
+    #[default]
+    All,
+    /// Those that may load or read something of what changed.
+    Traced,
 }
 
 impl Settings {
@@ -153,6 +170,8 @@ impl Settings {
             include: Vec::new(),
             exclude: Vec::new(),
             via: Via::Auto,
+            affected: Affected::All,
+            assume_static: Vec::new(),
             full: FullBuild::default(),
             zipedit: None,
             region: None,

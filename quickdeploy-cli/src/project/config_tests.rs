@@ -154,9 +154,9 @@ fn a_key_like_no_other_lists_them_all() {
         "quickdeploy.toml:1:1: unknown key `colour`\n\
          \x20 |\n\
          1 | colour = true\n\
-         \x20 | ^^^^^^ the keys are `artifact`, `functions`, `root`, `map`, `include`, `exclude`, `via`, `build`, \
-         `codebuild`, `role`, `stack`, `template`, `parameters`, `capabilities`, `tags`, `deployment-mode`, `create`, \
-         `zipedit`, `region`, `profile`, `endpoint-url`, `artifacts`, `env`"
+         \x20 | ^^^^^^ the keys are `artifact`, `functions`, `root`, `map`, `include`, `exclude`, `via`, `affected`, \
+         `assume-static`, `build`, `codebuild`, `role`, `stack`, `template`, `parameters`, `capabilities`, `tags`, \
+         `deployment-mode`, `create`, `zipedit`, `region`, `profile`, `endpoint-url`, `artifacts`, `env`"
     );
 }
 
@@ -347,4 +347,24 @@ fn artifacts_that_contradict_each_other_are_refused_at_their_place() {
         let message = error(&text);
         assert!(message.contains(expected), "{message}");
     }
+}
+
+#[test]
+fn one_of_several_artifacts_is_traced_and_the_only_one_is_not() {
+    assert_eq!(parse("").affected, Affected::All);
+    assert_eq!(parse("affected = \"traced\"").affected, Affected::Traced);
+    let of = |text: &str| only(Settings::parse(Path::new("/p/quickdeploy.toml"), text, None).unwrap()).affected;
+    assert_eq!(of("[artifacts.a]\nfunctions = [\"f\"]"), Affected::Traced);
+    assert_eq!(of("affected = \"all\"\n[artifacts.a]\nfunctions = [\"f\"]"), Affected::All);
+    // Functions that are found by their code have to be kept on the same code.
+    assert_eq!(of("[artifacts.a]\nfunctions = { same-code-as = \"f\" }"), Affected::All);
+}
+
+#[test]
+fn functions_that_are_found_by_their_code_can_not_be_traced() {
+    let message = error("affected = \"traced\"\nfunctions = { same-code-as = \"f\" }");
+    assert!(
+        message.starts_with("quickdeploy.toml:1:12: `affected = \"traced\"` leaves functions on older code"),
+        "{message}"
+    );
 }

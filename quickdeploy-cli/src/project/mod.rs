@@ -43,11 +43,13 @@ mod walk;
 
 use std::collections::BTreeMap;
 use std::io::{Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-pub(crate) use config::{Architecture, ArtifactUrl, CONFIG_FILE, Functions, NewFunction, STATE_DIR, Settings, Via};
+pub(crate) use config::{
+    Affected, Architecture, ArtifactUrl, CONFIG_FILE, Functions, NewFunction, STATE_DIR, Settings, Via,
+};
 pub(crate) use config_error::ConfigError;
 pub(crate) use diff::{ArtifactEntry, Change, Deletion, Diff};
 pub(crate) use error::ProjectError;
@@ -117,6 +119,16 @@ impl Project {
     /// What the configuration says.
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Where on this machine the file with this entry name may be, deployed from here or not.
+    pub(crate) fn local_paths(&self, name: &str) -> Vec<PathBuf> {
+        self.mapping.local_paths(name).iter().map(|path| self.settings.root.join(path)).collect()
+    }
+
+    /// Whether the configuration takes a file of the artifact for one that loads nothing but what it says.
+    pub(crate) fn taken_as_static(&self) -> impl Fn(&str) -> bool + Send + Sync + 'static {
+        rules::names_matching(&self.settings.assume_static)
     }
 
     /// Walks the project and reads the files whose `stat` the index for `artifact` (its URL, or any other name for the

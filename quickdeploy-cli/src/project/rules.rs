@@ -113,6 +113,12 @@ fn compile(root: &Path, patterns: &[String]) -> Gitignore {
     builder.build().unwrap_or_else(|_| Gitignore::empty())
 }
 
+/// Whether an entry's name, or a directory that it is in, is matched by one of the patterns.
+pub(crate) fn names_matching(patterns: &[String]) -> impl Fn(&str) -> bool + Send + Sync + 'static {
+    let compiled = compile(Path::new(""), patterns);
+    move |name| !compiled.is_empty() && compiled.matched_path_or_any_parents(name, false).is_ignore()
+}
+
 /// Whether `pattern` is one; the error says why it isn't.
 pub(crate) fn check_pattern(pattern: &str) -> Result<(), String> {
     if pattern.trim().is_empty() {
@@ -220,6 +226,14 @@ mod tests {
         assert_eq!(dependency_folder("app/node_modules/b/node_modules/c.js"), Some("app/node_modules"));
         assert_eq!(dependency_folder("src/node_modules"), None);
         assert_eq!(dependency_folder("my_vendor/x"), None);
+    }
+
+    #[test]
+    fn names_in_the_zip_match_with_the_directories_that_they_are_in() {
+        let matches = names_matching(&["node_modules/express/".to_owned(), "six.py".to_owned()]);
+        assert!(matches("node_modules/express/lib/view.js") && matches("six.py") && matches("vendor/six.py"));
+        assert!(!matches("node_modules/express-session/index.js") && !matches("src/a.js"));
+        assert!(!names_matching(&[])("a.js"));
     }
 
     #[test]

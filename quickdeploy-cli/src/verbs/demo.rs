@@ -20,7 +20,7 @@ use crate::demo::{Answer, Edit, Example, Handler, Stage, Traffic, copy_project, 
 use crate::deployment::{Deploy, Deployment};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupts;
-use crate::project::{ArtifactUrl, CONFIG_FILE, Deletion, Functions, Project, STATE_DIR, Via};
+use crate::project::{Affected, ArtifactUrl, CONFIG_FILE, Deletion, Functions, Project, STATE_DIR, Via};
 use crate::ui::{Align, Table, Ui, bytes, duration, plural};
 use crate::via::DEFAULT_FUNCTION;
 
@@ -113,6 +113,7 @@ async fn tell(ui: &Ui, args: &args::Demo, copy: &Copy, server: &LocalCloud) -> R
         deletion: Deletion::Owned,
         dry_run: false,
         only: Vec::new(),
+        affected: Affected::All,
     };
     let deploy = deployment.carry_out(&Interrupts::never()).await?;
     let traffic = Traffic::of(&server.requests());

@@ -13,7 +13,7 @@ use crate::deployment::{Deploy, Deployment};
 use crate::error::{Error, Result};
 use crate::full::FullDocument;
 use crate::interrupt::{Interrupts, nothing_changed};
-use crate::project::{Deletion, ManifestChange, ManifestKind, Project, Via};
+use crate::project::{Affected, Deletion, ManifestChange, ManifestKind, Project, Via};
 use crate::stack::Mode;
 use crate::ui::{Align, Table, Ui, duration, plural, short_sha};
 use crate::update::{Outcome, Status};
@@ -158,6 +158,7 @@ pub(super) fn deployment<'a>(
         deletion: if args.delete { Deletion::Everything } else { Deletion::Owned },
         dry_run: args.dry_run,
         only: args.functions.clone(),
+        affected: if args.all { Affected::All } else { settings.affected },
     })
 }
 
@@ -208,6 +209,7 @@ pub(super) fn show(ui: &Ui, deploy: &Deploy) {
     let failed: Vec<&Outcome> = with(deploy, Status::Failed).collect();
     let stale = with(deploy, Status::Stale).count();
     let live = with(deploy, Status::Live).count();
+    let unaffected = with(deploy, Status::Unaffected).count();
     if live + failed.len() + stale > 0 {
         ui.result(table(&deploy.functions, deploy.dry_run).render(ui.width()));
     }
@@ -216,21 +218,27 @@ pub(super) fn show(ui: &Ui, deploy: &Deploy) {
     }
     let took = duration(Duration::from_millis(deploy.elapsed_ms));
     let total = deploy.functions.len();
+    let left = if unaffected == 0 { String::new() } else { format!(", {unaffected} not affected") };
+    let settled = format!("{} already live{left}", plural(total - unaffected, "function"));
+    for outcome in with(deploy, Status::Unaffected) {
+        ui.verbose(format!("`{}` is not affected: {}", outcome.name, outcome.reason.as_deref().unwrap_or_default()));
+    }
     if !failed.is_empty() {
         ui.warning(
             format!("{} of {} not running the artifact, after {took}", failed.len(), plural(total, "function")),
             &["run `quickdeploy` again: only those are updated".to_owned()],
         );
     } else if deploy.dry_run && stale == 0 {
-        ui.status("Dry run", format!("nothing to do: {} already live", plural(total, "function")));
+        ui.status("Dry run", format!("nothing to do: {settled}"));
     } else if deploy.dry_run {
-        ui.status("Dry run", format!("nothing was changed; {stale} of {} would be updated", plural(total, "function")));
+        let would = format!("{stale} of {} would be updated{left}", plural(total, "function"));
+        ui.status("Dry run", format!("nothing was changed; {would}"));
     } else if live == 0 && stale == 0 {
-        ui.status("Finished", format!("nothing to do: {} already live, in {took}", plural(total, "function")));
+        ui.status("Finished", format!("nothing to do: {settled}, in {took}"));
     } else if stale > 0 {
-        ui.status("Finished", format!("{live} live in {took}; {stale} left stale, as they were not asked for"));
+        ui.status("Finished", format!("{live} live in {took}{left}; {stale} left stale, as they were not asked for"));
     } else {
-        ui.status("Finished", format!("{} live in {took}", plural(total, "function")));
+        ui.status("Finished", format!("{} live in {took}{left}", plural(total - unaffected, "function")));
     }
 }
 
@@ -264,5 +272,6 @@ fn word(status: Status, dry_run: bool) -> &'static str {
         Status::Failed => "FAILED",
         Status::Stale if dry_run => "would be updated",
         Status::Stale => "stale",
+        Status::Unaffected => "not affected",
     }
 }

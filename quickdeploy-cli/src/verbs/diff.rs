@@ -1,14 +1,23 @@
-//! `quickdeploy diff`: what a deploy would change in the artifact. Functions are not looked at.
+//! `quickdeploy diff`: what a deploy would change in the artifact, and where imports are followed, which functions that
+//! affects. Else functions are not looked at.
 
 use futures::future::try_join_all;
 use owo_colors::OwoColorize;
 use serde::Serialize;
+use zipedit::Object as _;
 
+use crate::affected::{Effect, Effects, FileEffect, FunctionEffect, Question};
 use crate::args::{self, Global};
+use crate::aws::Cloud;
 use crate::compare::{self, ArtifactDocument, Comparison, DiffDocument};
 use crate::error::{Error, Result};
-use crate::project::{ArtifactUrl, Deletion, Diff, Project};
-use crate::ui::{Ui, bytes, count, printable};
+use crate::functions::{self, Function};
+use crate::memory::{Deployed, Memory};
+use crate::project::{Affected, ArtifactUrl, Change, Deletion, Diff, Project};
+use crate::ui::{Ui, bytes, count, plural, printable};
+
+/// A reason that holds for more functions is told with their number; `-v` names them.
+const NAMED: usize = 4;
 
 /// The JSON document.
 #[derive(Debug, Serialize)]
@@ -28,6 +37,33 @@ struct Difference {
     different: bool,
     artifact: ArtifactDocument,
     changes: DiffDocument,
+    /// Which functions each changed file affects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    affects: Option<Vec<FileEffect>>,
+    /// What a deploy would do with each function.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    functions: Option<Vec<FunctionDocument>>,
+}
+
+/// One function.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FunctionDocument {
+    name: String,
+    /// Whether a deploy would update it.
+    affected: bool,
+    reason: String,
+}
+
+impl FunctionDocument {
+    fn of(name: &str, effect: &Effect) -> Self {
+        let (affected, reason) = match effect {
+            Effect::Affected { why } => (true, why.clone()),
+            Effect::Unaffected { why } => (false, why.clone()),
+            Effect::Same => (false, "runs the same files".to_owned()),
+        };
+        Self { name: name.to_owned(), affected, reason }
+    }
 }
 
 /// The JSON document of a project with several artifacts.
@@ -49,25 +85,41 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Diff) -> Result<u
         try_join_all(projects.iter().map(async |project| {
             let part = ui.part();
             let url = super::artifact_of(project.settings())?;
-            let comparison = compare::compare(&part, &cloud, project, &url, deletion).await?;
-            Ok::<_, Error>((part, url, comparison))
+            let (comparison, functions) = tokio::try_join!(
+                compare::compare(&part, &cloud, project, &url, deletion),
+                functions_of(&part, &cloud, project, &url, args.functions),
+            )?;
+            let effects = match functions {
+                Some((functions, remembered)) => {
+                    let object = comparison.artifact.object();
+                    let sha256 = remembered.sha256_of(object.etag(), object.version_id());
+                    let question = Question { ui: &part, cloud: &cloud, project, sha256 };
+                    Some(question.ask(&comparison, &functions).await?)
+                }
+                None => None,
+            };
+            Ok::<_, Error>((part, url, comparison, effects))
         }))
         .await?
     };
     let mut differences = Vec::with_capacity(projects.len());
-    for (project, (part, url, comparison)) in projects.iter().zip(compared) {
+    for (project, (part, url, comparison, effects)) in projects.iter().zip(compared) {
         ui.tell(&part);
         let name = project.settings().name.clone();
         if let Some(name) = &name {
             ui.result(format!("[{name}]").bold());
         }
-        tell(ui, &url, &comparison, deletion);
+        tell(ui, &url, &comparison, deletion, effects.as_ref());
         let diff = &comparison.diff;
         differences.push(Difference {
             name,
             different: !diff.is_empty(),
             artifact: ArtifactDocument::of(&url, &comparison.artifact),
             changes: DiffDocument::of(&comparison),
+            functions: effects
+                .as_ref()
+                .map(|effects| effects.functions().map(|(name, effect)| FunctionDocument::of(name, effect)).collect()),
+            affects: effects.map(|effects| effects.files),
         });
     }
     let different = differences.iter().any(|difference| difference.different);
@@ -81,10 +133,47 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Diff) -> Result<u
     Ok(u8::from(args.exit_code && different))
 }
 
-fn tell(ui: &Ui, url: &ArtifactUrl, comparison: &Comparison, deletion: Deletion) {
+/// The functions, and what the last deploy remembers of the artifact, if imports are to be followed. Unless that was
+/// asked for on the command line, a functions that can't be read are no reason to show no difference at all.
+async fn functions_of(
+    ui: &Ui,
+    cloud: &Cloud,
+    project: &Project,
+    url: &ArtifactUrl,
+    asked: bool,
+) -> Result<Option<(Vec<Function>, Deployed)>> {
+    let settings = project.settings();
+    if !asked && (settings.affected == Affected::All || settings.functions.is_none()) {
+        return Ok(None);
+    }
+    let wanted = super::functions_of(settings)?;
+    let remembered = Memory::in_directory(settings.state_dir.as_deref()).recall(&url.to_string());
+    match functions::find(cloud, &wanted, &remembered.behind).await {
+        Ok(functions) => Ok(Some((functions, remembered))),
+        Err(error) if asked => Err(error),
+        Err(error) => {
+            ui.warning(format!("which functions are affected is not known: {error}"), error.hints());
+            Ok(None)
+        }
+    }
+}
+
+fn tell(ui: &Ui, url: &ArtifactUrl, comparison: &Comparison, deletion: Deletion, effects: Option<&Effects>) {
     let diff = &comparison.diff;
-    for line in lines(diff) {
+    for (name, line) in lines(diff) {
         ui.result(line);
+        let effect = effects.and_then(|effects| effects.files.iter().find(|file| file.name == name));
+        for line in effect.map(|effect| reasons(effect, ui.is_verbose())).unwrap_or_default() {
+            ui.result(format!("    {line}"));
+        }
+    }
+    if let Some(effects) = effects {
+        let (affected, all) = (effects.affected(), effects.functions().count());
+        ui.status("Affects", format!("{affected} of {}", plural(all, "function")));
+        for (name, effect) in effects.functions() {
+            let FunctionDocument { affected, reason, .. } = FunctionDocument::of(name, effect);
+            ui.verbose(format!("`{name}` {}: {reason}", if affected { "is affected" } else { "is not affected" }));
+        }
     }
     ui.status("Compared", format!("{url}: {}, {} unchanged", compare::counts(diff), diff.unchanged));
     if deletion == Deletion::Owned && !diff.only_in_artifact.is_empty() {
@@ -96,16 +185,28 @@ fn tell(ui: &Ui, url: &ArtifactUrl, comparison: &Comparison, deletion: Deletion)
     compare::warn_of_manifests(ui, &comparison.beyond_a_patch);
 }
 
+/// A line for each reason, with the functions that it holds for.
+fn reasons(effect: &FileEffect, all: bool) -> Vec<String> {
+    let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
+    for FunctionEffect { function, why } in &effect.affects {
+        match by_reason.iter_mut().find(|(reason, _)| reason == why) {
+            Some((_, functions)) => functions.push(function),
+            None => by_reason.push((why, vec![function])),
+        }
+    }
+    let functions = |functions: &[&str]| match functions {
+        many if many.len() > NAMED && !all => plural(many.len(), "function"),
+        few => few.join(", "),
+    };
+    by_reason.iter().map(|(reason, names)| format!("{}: {}", functions(names), printable(reason))).collect()
+}
+
 /// `A name  size`, `M name  size`, `D name`: legible without colour, easy to cut by columns.
-fn lines(diff: &Diff) -> Vec<String> {
-    let added = diff
-        .added
-        .iter()
-        .map(|file| format!("{} {}  {}", "A".green(), printable(&file.name), bytes(file.size).dimmed()));
-    let modified = diff
-        .modified
-        .iter()
-        .map(|file| format!("{} {}  {}", "M".yellow(), printable(&file.name), bytes(file.size).dimmed()));
-    let deleted = diff.deleted.iter().map(|name| format!("{} {}", "D".red(), printable(name)));
+fn lines(diff: &Diff) -> Vec<(&str, String)> {
+    let put =
+        |file: &Change, letter: String| format!("{letter} {}  {}", printable(&file.name), bytes(file.size).dimmed());
+    let added = diff.added.iter().map(|file| (file.name.as_str(), put(file, "A".green().to_string())));
+    let modified = diff.modified.iter().map(|file| (file.name.as_str(), put(file, "M".yellow().to_string())));
+    let deleted = diff.deleted.iter().map(|name| (name.as_str(), format!("{} {}", "D".red(), printable(name))));
     added.chain(modified).chain(deleted).collect()
 }

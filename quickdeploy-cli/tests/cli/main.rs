@@ -1,6 +1,7 @@
 //! The program as its users start it: a process with arguments, in a directory, against a local cloud.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod affected;
 mod bootstrap;
 mod demo;
 mod deploy;

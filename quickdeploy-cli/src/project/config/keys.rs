@@ -8,8 +8,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::full::{NewFunction, Scalar};
-use super::functions::RawFunctions;
-use super::{CONFIG_FILE, STATE_DIR, Settings, Via};
+use super::functions::{Functions, RawFunctions};
+use super::{Affected, CONFIG_FILE, STATE_DIR, Settings, Via};
 use crate::project::config_error::ConfigError;
 use crate::project::rules;
 use crate::stack::DeploymentMode;
@@ -29,6 +29,8 @@ pub(super) struct Keys {
     pub(super) include: Option<Vec<Spanned<String>>>,
     pub(super) exclude: Option<Vec<Spanned<String>>>,
     pub(super) via: Option<Via>,
+    pub(super) affected: Option<Spanned<Affected>>,
+    pub(super) assume_static: Option<Vec<Spanned<String>>>,
     pub(super) build: Option<Spanned<String>>,
     pub(super) codebuild: Option<Spanned<String>>,
     pub(super) role: Option<Spanned<String>>,
@@ -58,6 +60,8 @@ impl Keys {
             include: self.include.or(general.include),
             exclude: self.exclude.or(general.exclude),
             via: self.via.or(general.via),
+            affected: self.affected.or(general.affected),
+            assume_static: self.assume_static.or(general.assume_static),
             // Who says how to build says it for both keys: one of them replaces the other.
             build: if self.codebuild.is_some() { self.build.clone() } else { self.build.clone().or(general.build) },
             codebuild: if self.build.is_some() { self.codebuild } else { self.codebuild.or(general.codebuild) },
@@ -106,6 +110,14 @@ impl Keys {
             url => url.as_ref().map(|url| url.get_ref().clone()),
         };
         let full = self.full_build(&directory, at)?;
+        let functions = match self.functions {
+            Some(functions) => {
+                let span = functions.span();
+                Some(functions.into_inner().check().map_err(|message| at(span, message))?)
+            }
+            None => full.functions(),
+        };
+        let affected = resolve_affected(self.affected.as_ref(), functions.as_ref(), name, at)?;
         Ok(Settings {
             file: Some(file.to_owned()),
             env: env.map(str::to_owned),
@@ -116,23 +128,39 @@ impl Keys {
                 Some(url) => Some(url.get_ref().parse().map_err(|message| at(url.span(), message))?),
                 None => None,
             },
-            functions: match self.functions {
-                Some(functions) => {
-                    let span = functions.span();
-                    Some(functions.into_inner().check().map_err(|message| at(span, message))?)
-                }
-                None => full.functions(),
-            },
+            functions,
             full,
             map: resolve_map(self.map, at)?,
             include: check_patterns(self.include, at)?,
             exclude: check_patterns(self.exclude, at)?,
             via: self.via.unwrap_or_default(),
+            affected,
+            assume_static: check_patterns(self.assume_static, at)?,
             zipedit: not_empty(self.zipedit, "zipedit")?,
             region: not_empty(self.region, "region")?,
             profile: not_empty(self.profile, "profile")?,
             endpoint_url,
         })
+    }
+}
+
+/// By default, one of several artifacts is traced, and the only one isn't.
+fn resolve_affected(
+    affected: Option<&Spanned<Affected>>,
+    functions: Option<&Functions>,
+    name: Option<&str>,
+    at: &impl Fn(Range<usize>, String) -> ConfigError,
+) -> Result<Affected, ConfigError> {
+    let by_code = matches!(functions, Some(Functions::SameCodeAs(_)));
+    match affected {
+        Some(affected) if by_code && *affected.get_ref() == Affected::Traced => {
+            let message = "`affected = \"traced\"` leaves functions on older code, and `same-code-as` would no longer \
+                           find them: name the functions, or find them by stack or tag";
+            Err(at(affected.span(), message.to_owned()))
+        }
+        Some(affected) => Ok(*affected.get_ref()),
+        None if name.is_some() && !by_code => Ok(Affected::Traced),
+        None => Ok(Affected::All),
     }
 }
 

@@ -26,7 +26,7 @@ const TAIL: u64 = 512 << 10;
 const MOST: u64 = 300 << 20;
 
 /// Where a function's package can be downloaded.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct LiveCode {
     url: String,
 }

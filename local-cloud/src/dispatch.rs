@@ -41,6 +41,7 @@ pub(crate) struct Services {
 impl Services {
     /// Ends what the services do in the background.
     pub(crate) async fn shutdown(&self) {
+        self.cloudformation.shutdown().await;
         tokio::join!(self.lambda.shutdown(), self.codebuild.shutdown());
     }
 }

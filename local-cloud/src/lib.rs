@@ -1,5 +1,5 @@
-//! S3 and Lambda over real HTTP/1.1 on loopback, in one process: for demos with no account, and for tests that speak
-//! to the real SDK clients.
+//! S3, Lambda, CloudFormation, IAM, CodeBuild and CloudWatch Logs over real HTTP/1.1 on loopback, in one process: for
+//! demos with no account, and for tests that speak to the real SDK clients.
 //!
 //! ```no_run
 //! # async fn demo() -> Result<(), local_cloud::Error> {
@@ -119,8 +119,8 @@ impl Builder {
         self
     }
 
-    /// Keeps buckets, objects and unfinished uploads in this directory, and reads them at the next start. It is created
-    /// if need be. Without it everything is in memory and gone at the end.
+    /// Keeps buckets, objects, unfinished uploads, functions, stacks, roles and build projects in this directory, and
+    /// reads them at the next start. It is created if need be. Without it everything is in memory and gone at the end.
     #[must_use]
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(path.into());

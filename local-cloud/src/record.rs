@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,12 +16,12 @@ pub(crate) type Fault = (PathBuf, String);
 pub(crate) struct RecordFile {
     path: PathBuf,
     /// One writer at a time, so that the last change is the last one written.
-    writing: tokio::sync::Mutex<()>,
+    writing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl RecordFile {
     pub(crate) fn at(path: PathBuf) -> Self {
-        Self { path, writing: tokio::sync::Mutex::default() }
+        Self { path, writing: Arc::default() }
     }
 
     /// What is in the file. A file that isn't there holds the default.
@@ -36,10 +37,15 @@ impl RecordFile {
 
     /// Writes what `record` gives when it is this change's turn.
     pub(crate) async fn save<T: Serialize>(&self, record: impl FnOnce() -> T) -> Result<(), Fault> {
-        let _turn = self.writing.lock().await;
+        // The turn lasts until the file is written, even when nobody waits for that any more.
+        let turn = Arc::clone(&self.writing).lock_owned().await;
         let text = serde_json::to_vec_pretty(&record()).map_err(|error| (self.path.clone(), error.to_string()))?;
         let path = self.path.clone();
-        apart(&self.path, move || replace(&path, &text).map_err(|error| error.to_string())).await
+        let write = move || {
+            let _turn = turn;
+            replace(&path, &text).map_err(|error| error.to_string())
+        };
+        apart(&self.path, write).await
     }
 }
 

@@ -69,6 +69,13 @@ impl Failures {
     }
 }
 
+/// Whether an update is being completed or taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Forth,
+    Back,
+}
+
 /// Whether a deleted resource is in the stack's record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Record {
@@ -90,7 +97,7 @@ pub(super) fn spawn(cloudformation: &Arc<CloudFormation>, stack_id: &str, task: 
         halt,
         failures: Mutex::default(),
     };
-    tokio::spawn(async move {
+    cloudformation.spawn(async move {
         // A disk that can't be written is told to the next request that changes something.
         let _ = deployment.cloudformation.save().await;
         deployment.run(task).await;
@@ -189,14 +196,24 @@ impl Deployment {
         self.save().await;
         let before = self.with(|stack| stack.fallback.take().unwrap_or_default());
         let wanted = self.goal().map(|goal| goal.active()).unwrap_or_default();
-        let failures = self.clean_up(&before.resources, &wanted).await;
+        let failures = self.clean_up(&before.resources, &wanted, Direction::Forth).await;
         let reason =
             (!failures.is_empty()).then(|| "Update successful. One or more resources could not be deleted.".to_owned());
         self.set_status(StackStatus::UpdateComplete, reason);
     }
 
-    /// Deletes what an update has replaced, and what the template no longer has.
-    async fn clean_up(&self, before: &BTreeMap<String, Resource>, wanted: &BTreeSet<String>) -> Failures {
+    /// Deletes what an update or its rollback has replaced, and what the stack no longer has.
+    async fn clean_up(
+        &self,
+        before: &BTreeMap<String, Resource>,
+        wanted: &BTreeSet<String>,
+        direction: Direction,
+    ) -> Failures {
+        let keeps = |policy: Policy| match direction {
+            Direction::Forth => policy != Policy::Delete,
+            // Only what the update itself has made goes.
+            Direction::Back => policy == Policy::Retain,
+        };
         let now = self.with(|stack| stack.resources.clone());
         let replaced: BTreeMap<String, Resource> = before
             .iter()
@@ -207,11 +224,13 @@ impl Deployment {
             })
             .map(|(name, old)| (name.clone(), old.clone()))
             .collect();
-        self.remove_all(replaced, |resource| resource.update_replace_policy != Policy::Delete, Record::Gone).await;
+        let keeps_replaced =
+            |resource: &Resource| direction == Direction::Forth && keeps(resource.update_replace_policy);
+        self.remove_all(replaced, keeps_replaced, Record::Gone).await;
         let removed: BTreeMap<String, Resource> =
             now.into_iter().filter(|(name, resource)| !wanted.contains(name) && !resource.status.is_gone()).collect();
         let names: Vec<String> = removed.keys().cloned().collect();
-        self.remove_all(removed, |resource| resource.deletion_policy != Policy::Delete, Record::Kept).await;
+        self.remove_all(removed, |resource| keeps(resource.deletion_policy), Record::Kept).await;
         // A resource that could not be deleted is no longer the stack's either.
         self.with(|stack| names.iter().for_each(|name| drop(stack.resources.remove(name))));
         self.take_failures()
@@ -244,7 +263,7 @@ impl Deployment {
         self.set_status(StackStatus::UpdateRollbackCompleteCleanupInProgress, None);
         self.save().await;
         let wanted: BTreeSet<String> = before.resources.keys().cloned().collect();
-        self.clean_up(&attempt, &wanted).await;
+        self.clean_up(&attempt, &wanted, Direction::Back).await;
         self.with(|stack| {
             let Snapshot { revision, outputs, .. } = before;
             stack.revision = revision;

@@ -30,6 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::protocol::query::{Answer, Call, Refusal};
 use crate::record::{Fault, RecordFile};
@@ -54,6 +55,8 @@ pub(crate) struct CloudFormation {
     settings: CloudFormationSettings,
     services: Services,
     state: Mutex<State>,
+    /// What is under way in the background.
+    tasks: Mutex<JoinSet<()>>,
     file: OnceLock<RecordFile>,
 }
 
@@ -75,7 +78,7 @@ impl std::fmt::Debug for CloudFormation {
 
 impl CloudFormation {
     pub(crate) fn new(settings: CloudFormationSettings, services: Services) -> Arc<Self> {
-        Arc::new(Self { settings, services, state: Mutex::default(), file: OnceLock::new() })
+        Arc::new(Self { settings, services, state: Mutex::default(), tasks: Mutex::default(), file: OnceLock::new() })
     }
 
     /// Keeps stacks in a file, and brings back those that are in it. What was under way then has failed, and each stack
@@ -97,6 +100,26 @@ impl CloudFormation {
             self.save().await?;
         }
         Ok(answer)
+    }
+
+    /// Ends what is under way, where it is.
+    pub(crate) async fn shutdown(&self) {
+        let mut tasks = std::mem::take(&mut *self.tasks());
+        tasks.shutdown().await;
+        // At the end, nobody is left to be told of a disk that can't be written.
+        let _ = self.save().await;
+    }
+
+    /// Does something in the background.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks();
+        // Ended tasks are forgotten as time goes by.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Brings the file up to date, where there is one.

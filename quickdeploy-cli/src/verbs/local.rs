@@ -1,4 +1,5 @@
-//! `quickdeploy local`: S3 and Lambda on this machine, for any AWS client.
+//! `quickdeploy local`: S3, Lambda, CloudFormation, IAM, CodeBuild and CloudWatch Logs on this machine, for any AWS
+//! client.
 
 use local_cloud::LocalCloud;
 use serde::Serialize;
@@ -14,8 +15,9 @@ const REGION: &str = "us-east-1";
 
 /// The JSON document: printed once, when the first request may come.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct Document {
+pub(super) struct Document {
     command: &'static str,
     endpoint: String,
     functions: [&'static str; 1],
@@ -44,7 +46,8 @@ pub(super) async fn run(ui: &Ui, args: &args::Local) -> Result<u8> {
             ui.result(format!("export {name}={value}"));
         }
         ui.result("");
-        ui.result(format!("S3 and Lambda, with the function `{DEFAULT_FUNCTION}`; Ctrl-C ends it."));
+        ui.result("S3, Lambda, CloudFormation, IAM, CodeBuild and CloudWatch Logs,");
+        ui.result(format!("with the function `{DEFAULT_FUNCTION}`; Ctrl-C ends it."));
     }
     ui.document(&Document {
         command: "local",

@@ -141,9 +141,10 @@ fn new_change_set(
 
 /// Lets a change set be in progress for a while, as AWS's are.
 fn complete_later(cloudformation: &Arc<CloudFormation>, call: &Call, change_set: ChangeSet) {
-    let cloudformation = Arc::clone(cloudformation);
     let region = call.caller.region.clone();
-    tokio::spawn(async move {
+    let background = Arc::clone(cloudformation);
+    cloudformation.spawn(async move {
+        let cloudformation = background;
         tokio::time::sleep(cloudformation.settings().change_set_delay).await;
         cloudformation.change(&region, &change_set.id, |known| {
             let failed = known.reason.is_some();

@@ -193,13 +193,14 @@ pub(super) async fn update(
     before: &Properties,
     wanted: &Properties,
 ) -> Result<Attributes> {
-    settled(services, place, name).await?;
+    // What failed before this update is no reason not to begin it.
+    quiet(services, place, name).await?;
     if wanted.differ(before, &CONFIGURATION) {
         let input = configuration(wanted)?;
         services.lambda.call(&place.region, Method::PUT, &format!("{}/configuration", path(name)), &input).await?;
+        settled(services, place, name).await?;
     }
     if wanted.differ(before, &["Code", "Architectures"]) {
-        settled(services, place, name).await?;
         let mut input = code(wanted)?;
         let architectures = wanted.texts("Architectures")?;
         input["Architectures"] = if architectures.is_empty() { json!(["x86_64"]) } else { architectures.into() };
@@ -247,18 +248,23 @@ pub(super) async fn describe(services: &Services, place: &Place, name: &str) -> 
 
 /// Waits until nothing is under way for a function, and says why the last thing failed.
 pub(super) async fn settled(services: &Services, place: &Place, name: &str) -> Result<()> {
+    let described = quiet(services, place, name).await?;
+    if described["State"] == "Failed" {
+        return Err(stuck(&described["StateReason"], &described["StateReasonCode"]));
+    }
+    if described["LastUpdateStatus"] == "Failed" {
+        return Err(stuck(&described["LastUpdateStatusReason"], &described["LastUpdateStatusReasonCode"]));
+    }
+    Ok(())
+}
+
+/// Waits until nothing is under way for a function, whatever became of it.
+async fn quiet(services: &Services, place: &Place, name: &str) -> Result<Value> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let described = describe(services, place, name).await?;
-        let is = |member: &str, status: &str| described[member] == status;
-        if is("State", "Failed") {
-            return Err(stuck(&described["StateReason"], &described["StateReasonCode"]));
-        }
-        if is("LastUpdateStatus", "Failed") {
-            return Err(stuck(&described["LastUpdateStatusReason"], &described["LastUpdateStatusReasonCode"]));
-        }
-        if !is("State", "Pending") && !is("LastUpdateStatus", "InProgress") {
-            return Ok(());
+        if described["State"] != "Pending" && described["LastUpdateStatus"] != "InProgress" {
+            return Ok(described);
         }
         if Instant::now() > deadline {
             return Err(Failure::handler(&format!("Exceeded attempts to wait: {name}"), "NotStabilized"));

@@ -69,13 +69,19 @@ pub(super) async fn create(lambda: &Arc<Lambda>, request: &Request) -> Result<Re
     } else {
         function.latest.details(&request.scope, None)
     };
-    registry.functions.insert(wanted.name, function);
+    if let Some(stand_in) = registry.functions.insert(wanted.name, function) {
+        stand_in.retire();
+    }
+    drop(registry);
+    lambda.end_retired();
     Ok(created(&shown))
 }
 
 impl crate::lambda::registry::Registry {
+    /// A built-in function only stands in until one of its name is created.
     fn require_absent(&self, name: &str) -> Result<()> {
-        if self.functions.contains_key(name) {
+        let is_builtin = |function: &Function| matches!(function.latest.shown().artifact, Artifact::Builtin { .. });
+        if self.functions.get(name).is_some_and(|function| !is_builtin(function)) {
             return Err(ApiError::conflict(format!("Function already exist: {name}")));
         }
         Ok(())
@@ -181,7 +187,7 @@ pub(super) fn delete(lambda: &Lambda, request: &Request) -> Result<Reply> {
 }
 
 impl Lambda {
-    /// Puts a built-in function where it is looked for: active at once.
+    /// Puts a built-in function where it is looked for, unless one of its name was kept on disk: active at once.
     pub(in crate::lambda) fn insert_builtin(
         &self,
         name: &str,
@@ -190,6 +196,7 @@ impl Lambda {
         artifact: Artifact,
     ) {
         let deployment = Deployment::new(name, LATEST, region, configuration, artifact);
-        self.registry().functions.insert(name.to_owned(), Function::new(Version::active(deployment)));
+        let stand_in = || Function::new(Version::active(deployment));
+        self.registry().functions.entry(name.to_owned()).or_insert_with(stand_in);
     }
 }

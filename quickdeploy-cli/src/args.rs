@@ -61,7 +61,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "REGION")]
     pub(crate) region: Option<String>,
 
-    /// Send S3 and Lambda requests here, e.g. to `quickdeploy local` [else: AWS_ENDPOINT_URL]
+    /// Send AWS requests here, e.g. to `quickdeploy local` [else: AWS_ENDPOINT_URL]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) endpoint_url: Option<String>,
 
@@ -129,7 +129,7 @@ pub(crate) enum Verb {
     Invoke(Invoke),
     /// See all of it happen on this machine: no AWS account, nothing to set up
     Demo(Demo),
-    /// Run S3 and Lambda on this machine for any AWS client
+    /// Run S3, Lambda, CloudFormation, IAM, CodeBuild and CloudWatch Logs on this machine for any AWS client
     Local(Local),
     /// Print a script that completes this command's arguments in a shell
     Completions(Completions),
@@ -191,6 +191,14 @@ pub(crate) struct Watch {
     /// How to patch: by the zipedit function, directly from here, or whichever should be faster from here
     #[arg(long, value_name = "HOW")]
     pub(crate) via: Option<ViaArg>,
+
+    /// After each deployment invoke a function with the event in FILE [else: {}], and show its result and log
+    #[arg(long, value_name = "FUNCTION[=FILE]")]
+    pub(crate) invoke: Vec<Call>,
+
+    /// Also show what the functions log, as it comes
+    #[arg(long)]
+    pub(crate) logs: bool,
 }
 
 /// How the artifact is patched; overrides `via` of the configuration.

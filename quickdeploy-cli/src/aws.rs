@@ -37,7 +37,6 @@ pub(crate) struct Cloud {
     /// For `GetFunction`.
     pub(crate) get_function: Quota,
     /// For the clients of the other services.
-    #[allow(dead_code, reason = "the verbs that use them arrive one by one")]
     config: SdkConfig,
 }
 
@@ -70,7 +69,6 @@ impl Place {
 }
 
 /// Clients of the services that only some verbs need.
-#[allow(dead_code, reason = "the verbs that use them arrive one by one")]
 impl Cloud {
     /// CloudFormation.
     pub(crate) fn cloudformation(&self) -> aws_sdk_cloudformation::Client {

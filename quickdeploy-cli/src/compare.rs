@@ -220,6 +220,7 @@ pub(crate) fn warn_of_manifests(ui: &Ui, changes: &[ManifestChange]) {
 
 /// The artifact, in JSON.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ArtifactDocument {
     pub(crate) url: String,
@@ -245,6 +246,7 @@ impl ArtifactDocument {
 
 /// The difference, in JSON.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DiffDocument {
     pub(crate) added: Vec<FileDocument>,
@@ -259,6 +261,7 @@ pub(crate) struct DiffDocument {
 
 /// One changed file.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FileDocument {
     pub(crate) name: String,

@@ -46,6 +46,7 @@ pub(crate) struct Deployment<'a> {
 
 /// What a deploy did: the JSON document.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Deploy {
     pub(crate) command: &'static str,
@@ -63,6 +64,7 @@ pub(crate) struct Deploy {
 
 /// How the artifact was patched.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct PatchDocument {
     pub(crate) via: Way,
     #[serde(flatten)]

@@ -10,10 +10,12 @@ use serde::Serialize;
 ///
 /// Boxed inside, because it travels in every `Result` of the program and is rare.
 #[derive(Debug)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Error(Box<Inner>);
 
 /// What happened, in the shape that `--json` prints.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Inner {
     /// A stable name for programs, such as `ArtifactNotFound`.

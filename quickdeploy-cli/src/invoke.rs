@@ -40,6 +40,7 @@ pub(crate) struct Request {
 
 /// What an invocation came to: the JSON document.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Invocation {
     pub(crate) command: &'static str,
@@ -72,6 +73,7 @@ pub(crate) struct Invocation {
 
 /// The figures that Lambda reports at the end of an invocation. Times are in milliseconds, memory is in MB.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all(serialize = "camelCase"))]
 pub(crate) struct Report {
     #[serde(rename(deserialize = "durationMs"))]

@@ -75,7 +75,8 @@ fn run(ui: &Ui, global: &Global, verb: Verb) -> Result<u8> {
 
 /// The JSON document of a command that failed.
 #[derive(Debug, Serialize)]
-struct Failure<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Failure<'a> {
     ok: bool,
     error: &'a Error,
 }

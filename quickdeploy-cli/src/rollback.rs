@@ -56,6 +56,7 @@ pub(crate) enum Goal {
 
 /// What a rollback did: the JSON document.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RolledBack {
     pub(crate) command: &'static str,
@@ -85,6 +86,7 @@ pub(crate) struct RolledBack {
 
 /// The artifact after a rollback.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ArtifactNow {
     pub(crate) url: String,
@@ -97,6 +99,7 @@ pub(crate) struct ArtifactNow {
 
 /// One version.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct VersionDocument {
     pub(crate) version_id: String,

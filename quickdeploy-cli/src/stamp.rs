@@ -27,6 +27,7 @@ const LONGEST_NAME: usize = 128;
 
 /// What wrote a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Writer {
     Deploy,
@@ -53,6 +54,7 @@ impl Writer {
 
 /// What a version says of its writer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Written {
     /// An e-mail address as git knows it, or USER@HOST.

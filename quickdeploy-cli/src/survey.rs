@@ -43,6 +43,7 @@ pub(crate) struct Survey<'a> {
 
 /// How things stand: the JSON document, for one artifact.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Standing {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,6 +68,7 @@ pub(crate) struct Standing {
 
 /// The artifact.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ArtifactStanding {
     #[serde(flatten)]
@@ -91,6 +93,7 @@ pub(crate) struct ArtifactStanding {
 
 /// What a function is up to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum State {
     /// It runs the artifact.
@@ -111,6 +114,7 @@ pub(crate) enum State {
 
 /// One function.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FunctionStanding {
     pub(crate) name: String,
@@ -138,6 +142,7 @@ pub(crate) struct FunctionStanding {
 
 /// The function that edits artifacts.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ZipeditStanding {
     pub(crate) name: String,

@@ -45,6 +45,7 @@ pub(crate) struct Target {
 
 /// How it went for one function.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Outcome {
     pub(crate) name: String,
@@ -66,6 +67,7 @@ pub(crate) struct Outcome {
 
 /// What a function ended as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Status {
     /// It was updated, and runs the artifact.

@@ -49,6 +49,7 @@ pub(crate) type S3Artifact = Artifact<<S3Store as Store>::Object>;
 
 /// One of the two ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Way {
     Lambda,

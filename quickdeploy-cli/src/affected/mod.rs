@@ -63,6 +63,7 @@ pub(crate) enum Effect {
 
 /// One file that will be put or deleted.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FileEffect {
     pub(crate) name: String,
@@ -72,6 +73,7 @@ pub(crate) struct FileEffect {
 
 /// Why a file affects a function.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FunctionEffect {
     pub(crate) function: String,

@@ -9,6 +9,7 @@ use crate::stack::Deployed;
 
 /// The document of `--json`.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BootstrapDocument {
     pub(crate) command: &'static str,
@@ -28,6 +29,7 @@ pub(crate) struct BootstrapDocument {
 
 /// The function's code.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Code {
     pub(crate) file: String,

@@ -7,6 +7,7 @@ use crate::ui::{Ui, bytes, percent};
 
 /// What crossed which link during the deploy. In bytes, headers included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Traffic {
     /// From this machine to AWS, as it would be.

@@ -6,6 +6,7 @@ use crate::error::Error;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Level {
     /// As it should be.
@@ -20,6 +21,7 @@ pub(crate) enum Level {
 
 /// What a finding is about, in the order in which they are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Area {
     /// Who asks, and where.
@@ -55,6 +57,7 @@ impl Area {
 
 /// An action on a resource, as a policy names them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Permission {
     /// Such as `s3:PutObject`.
     pub(crate) action: String,
@@ -64,6 +67,7 @@ pub(crate) struct Permission {
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Finding {
     pub(crate) level: Level,

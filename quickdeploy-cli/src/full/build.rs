@@ -24,6 +24,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// What was built, in JSON.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Built {
     /// The command that built here.

@@ -9,6 +9,7 @@ use crate::update::Outcome;
 
 /// The document.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FullDocument {
     pub(crate) command: &'static str,
@@ -31,6 +32,7 @@ pub(crate) struct FullDocument {
 
 /// What was packaged here.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PackageDocument {
     pub(crate) entries: usize,
@@ -44,6 +46,7 @@ pub(crate) struct PackageDocument {
 
 /// The artifact's bucket.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct BucketDocument {
     pub(crate) name: String,
     /// Whether it was made in this run.
@@ -52,6 +55,7 @@ pub(crate) struct BucketDocument {
 
 /// The artifact as it is now.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UploadDocument {
     pub(crate) url: String,
@@ -66,6 +70,7 @@ pub(crate) struct UploadDocument {
 
 /// What became of the artifact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Uploaded {
     /// There was none.

@@ -23,6 +23,7 @@ pub(super) const SETTLING_PAUSE: Duration = Duration::from_secs(2);
 
 /// The role that functions get.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Role {
     pub(crate) arn: String,

@@ -67,6 +67,7 @@ impl State {
 
 /// One place that was asked, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Tried {
     /// What was asked.
     pub(crate) place: String,

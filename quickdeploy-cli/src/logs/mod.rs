@@ -37,6 +37,7 @@ const REQUESTS_PER_SECOND: usize = 4;
 
 /// One event of a function's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Event {
     /// The function's name.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// One resource that a change set is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Change {
     /// `Add`, `Modify`, `Remove`, `Import`, `Dynamic` or `SyncWithActual`: AWS's own words.
@@ -69,6 +70,7 @@ impl Change {
 
 /// All that a change set would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub(crate) struct Changes(pub(crate) Vec<Change>);
 

@@ -28,6 +28,7 @@ pub(crate) enum Mode {
 
 /// What was done, in JSON.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Deployed {
     pub(crate) name: String,

@@ -85,6 +85,7 @@ impl Event {
 
 /// Why one resource failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Failure {
     /// The stack that it is in: that of the operation, or one nested in it.

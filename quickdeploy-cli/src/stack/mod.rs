@@ -64,6 +64,7 @@ const SLOWEST_POLL: Duration = Duration::from_secs(2);
 
 /// How long CloudFormation waits for a resource before it calls it done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum DeploymentMode {
     /// Until it is ready to serve.
@@ -165,16 +166,6 @@ impl<'a> Stacks<'a> {
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(self.explain(&format!("could not describe the stack `{name}`"), &error)),
         }
-    }
-
-    /// The stack with this name.
-    ///
-    /// # Errors
-    ///
-    /// `StackNotFound`, and what [`Self::find`] fails with.
-    #[allow(dead_code, reason = "the verbs that use it arrive one by one")]
-    pub(crate) async fn describe(&self, name: &str) -> Result<Stack> {
-        self.find(name).await?.ok_or_else(|| self.not_found(name))
     }
 
     fn not_found(&self, name: &str) -> Error {

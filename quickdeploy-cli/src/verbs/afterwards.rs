@@ -36,16 +36,12 @@ impl Afterwards {
     ///
     /// As for [`event`].
     pub(super) fn prepare(args: &args::Afterwards) -> Result<Self> {
-        let request = |call: &args::Call| {
-            let event = event(call.event.as_deref())?;
-            Ok(Request { function: call.function.clone(), qualifier: None, event })
-        };
         let follow = match (args.logs_for, args.logs) {
             (Some(length), _) => Some(Follow::For(length)),
             (None, true) => Some(Follow::UntilInterrupted),
             (None, false) => None,
         };
-        Ok(Self { requests: args.invoke.iter().map(request).collect::<Result<_>>()?, follow })
+        Ok(Self { requests: requests(&args.invoke)?, follow })
     }
 
     /// The deployment's document: the only one, or the first of many lines.
@@ -98,6 +94,19 @@ impl Afterwards {
         logs::follow(ui, tail, &functions, length, interrupts).await.map_err(deployed_all_the_same)?;
         Ok(code)
     }
+}
+
+/// What `--invoke` asks for, with the events read.
+///
+/// # Errors
+///
+/// As for [`event`].
+pub(super) fn requests(calls: &[args::Call]) -> Result<Vec<Request>> {
+    let request = |call: &args::Call| {
+        let event = event(call.event.as_deref())?;
+        Ok(Request { function: call.function.clone(), qualifier: None, event })
+    };
+    calls.iter().map(request).collect()
 }
 
 /// The deployment is not undone by what comes after it.

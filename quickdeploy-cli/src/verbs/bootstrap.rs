@@ -15,8 +15,9 @@ use crate::ui::Ui;
 
 /// The document of `--json` for a deletion.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct Deleted<'a> {
+pub(super) struct Deleted<'a> {
     command: &'static str,
     ok: bool,
     stack: &'a str,

@@ -9,8 +9,9 @@ use crate::ui::Ui;
 
 /// The JSON document.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct Document {
+pub(super) struct Document {
     command: &'static str,
     ok: bool,
     shell: String,
@@ -46,7 +47,7 @@ mod tests {
             for verb in args::public_command().get_subcommands() {
                 assert!(script.contains(verb.get_name()), "{shell}: {}", verb.get_name());
             }
-            assert!(!script.contains("__bootstrap"), "{shell}");
+            assert!(!script.contains("Runtime API"), "{shell}");
         }
     }
 }

@@ -29,8 +29,9 @@ const FUNCTIONS: usize = 4;
 
 /// The JSON document.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct Document {
+pub(super) struct Document {
     command: &'static str,
     ok: bool,
     edited: String,
@@ -41,6 +42,7 @@ struct Document {
 
 /// One function, before and after the edit.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct FunctionDocument {
     name: String,

@@ -21,7 +21,8 @@ use crate::via::DEFAULT_FUNCTION;
 
 /// The JSON document of a project with several artifacts.
 #[derive(Debug, Serialize)]
-struct Several {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Several {
     command: &'static str,
     ok: bool,
     artifacts: Vec<Named>,
@@ -29,6 +30,7 @@ struct Several {
 
 /// What became of one artifact.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Named {
     name: String,
     #[serde(flatten)]
@@ -36,6 +38,7 @@ struct Named {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum Ended {
     Deploy(Box<Deploy>),

@@ -21,8 +21,9 @@ const NAMED: usize = 4;
 
 /// The JSON document.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct Document {
+pub(super) struct Document {
     command: &'static str,
     #[serde(flatten)]
     difference: Difference,
@@ -30,6 +31,7 @@ struct Document {
 
 /// One artifact beside the project.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Difference {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +49,7 @@ struct Difference {
 
 /// One function.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct FunctionDocument {
     name: String,
@@ -68,8 +71,9 @@ impl FunctionDocument {
 
 /// The JSON document of a project with several artifacts.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct Several {
+pub(super) struct Several {
     command: &'static str,
     different: bool,
     artifacts: Vec<Difference>,

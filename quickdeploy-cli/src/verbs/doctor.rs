@@ -19,8 +19,9 @@ use crate::ui::{Ui, duration, plural};
 
 /// The document of `--json`.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct Document {
+pub(super) struct Document {
     command: &'static str,
     /// Whether a deployment has all that it needs.
     ok: bool,
@@ -33,6 +34,7 @@ struct Document {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Aborted {
     bucket: String,

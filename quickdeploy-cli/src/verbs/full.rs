@@ -17,7 +17,8 @@ use crate::update::Status;
 
 /// The JSON document of a project with several artifacts.
 #[derive(Debug, Serialize)]
-struct Several {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Several {
     command: &'static str,
     ok: bool,
     artifacts: Vec<Named>,
@@ -25,6 +26,7 @@ struct Several {
 
 /// What became of one artifact.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Named {
     name: String,
     #[serde(flatten)]
@@ -32,6 +34,7 @@ struct Named {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum Ended {
     Full(Box<FullDocument>),

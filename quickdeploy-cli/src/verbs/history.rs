@@ -23,8 +23,9 @@ const LISTED: usize = 5;
 
 /// The JSON document.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct Document {
+pub(super) struct Document {
     command: &'static str,
     ok: bool,
     artifact: String,
@@ -40,6 +41,7 @@ struct Document {
 
 /// One version.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Row {
     version_id: String,
@@ -62,6 +64,7 @@ struct Row {
 
 /// What was read of a version.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct KnownDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,6 +83,7 @@ struct KnownDocument {
 
 /// A function that runs a version.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct RunsDocument {
     name: String,

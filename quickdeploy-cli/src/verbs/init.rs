@@ -23,8 +23,9 @@ use crate::ui::{Align, Table, Ui, plural, printable};
 
 /// The JSON document.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct Document {
+pub(super) struct Document {
     command: &'static str,
     ok: bool,
     dry_run: bool,
@@ -41,6 +42,7 @@ struct Document {
 
 /// One artifact that was found.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct ArtifactDocument {
     name: Option<String>,
@@ -66,6 +68,7 @@ struct ArtifactDocument {
 
 /// One function, and where its handler is.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct FunctionDocument {
     name: String,

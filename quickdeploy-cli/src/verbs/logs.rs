@@ -16,8 +16,9 @@ use crate::ui::{Ui, plural};
 
 /// The JSON document, when it doesn't follow.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+pub(super) struct Document<'a> {
     command: &'static str,
     ok: bool,
     /// Milliseconds since 1970.
@@ -28,6 +29,7 @@ struct Document<'a> {
 
 /// A function and where it logs.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Logging<'a> {
     name: &'a str,

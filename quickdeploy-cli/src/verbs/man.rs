@@ -12,8 +12,9 @@ use crate::ui::{Ui, plural};
 
 /// The JSON document.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct Document {
+pub(super) struct Document {
     command: &'static str,
     ok: bool,
     /// Where the pages were written, with `--dir`.

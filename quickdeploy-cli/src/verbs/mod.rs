@@ -16,6 +16,8 @@ mod logs;
 mod man;
 mod patch;
 mod rollback;
+#[cfg(test)]
+mod schemas;
 mod status;
 mod watch;
 mod zipedit_function;

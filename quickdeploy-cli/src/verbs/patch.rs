@@ -18,8 +18,9 @@ use crate::via::moved;
 
 /// The JSON document: the engine's report.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+pub(super) struct Document<'a> {
     command: &'static str,
     artifact: &'a str,
     #[serde(flatten)]

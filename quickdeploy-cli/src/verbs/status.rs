@@ -17,7 +17,8 @@ use crate::via::DEFAULT_FUNCTION;
 
 /// The JSON document.
 #[derive(Debug, Serialize)]
-struct Document {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Document {
     command: &'static str,
     ok: bool,
     #[serde(flatten)]
@@ -26,7 +27,8 @@ struct Document {
 
 /// The JSON document of a project with several artifacts.
 #[derive(Debug, Serialize)]
-struct Several {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Several {
     command: &'static str,
     ok: bool,
     clean: bool,

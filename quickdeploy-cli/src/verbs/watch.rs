@@ -1,20 +1,31 @@
-//! `quickdeploy watch`: deploys on every save, until Ctrl-C.
+//! `quickdeploy watch`: deploys on every save, until Ctrl-C. What the functions log, and what an invocation after each
+//! deployment answers, is shown beside it: no save waits for them.
 
+use futures::future::join_all;
+use tokio::sync::mpsc;
+
+use super::afterwards::requests;
 use super::deploy::{check_functions, deployment, show};
+use super::{invoke, logs};
 use crate::args::{self, Global};
+use crate::aws::Cloud;
 use crate::deployment::Deploy;
 use crate::error::Result;
+use crate::functions;
 use crate::interrupt::Interrupts;
+use crate::invoke::Request;
+use crate::logs::Tail;
 use crate::project::Project;
 use crate::ui::Ui;
 use crate::watch::{End, Watch};
 
 pub(super) async fn run(ui: &Ui, global: &Global, args: args::Watch) -> Result<u8> {
     let interrupts = Interrupts::listen();
-    let args::Watch { artifacts, functions, via } = args;
+    let args::Watch { artifacts, functions, via, invoke, logs } = args;
+    let beside = Beside { calls: requests(&invoke)?, logs };
     let args = args::Deploy { artifacts, functions, via, ..args::Deploy::default() };
     loop {
-        match watch(ui, global, &args, &interrupts).await? {
+        match watch(ui, global, &args, &beside, &interrupts).await? {
             End::Interrupted => {
                 ui.status("Stopped", "watching; nothing is left behind");
                 return Ok(0);
@@ -24,13 +35,28 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: args::Watch) -> Result<u
     }
 }
 
-/// All of the project's artifacts, each by itself, until one of them says that it is over.
-async fn watch(ui: &Ui, global: &Global, args: &args::Deploy, interrupts: &Interrupts) -> Result<End> {
+/// What is shown besides the deployments.
+struct Beside {
+    /// After each deployment.
+    calls: Vec<Request>,
+    /// All the time.
+    logs: bool,
+}
+
+/// All of the project's artifacts, each by itself, until they end.
+async fn watch(ui: &Ui, global: &Global, args: &args::Deploy, beside: &Beside, interrupts: &Interrupts) -> Result<End> {
     let projects = super::find_projects(global, &args.artifacts)?;
     check_functions(&projects, args)?;
     let cloud = super::connect(global, projects.first().map(Project::settings)).await?;
     let routine = ui.of_routine();
-    let (on_first, on_live) = (|deploy: &Deploy| show(ui, deploy), |_: &Deploy| ());
+    let (live, mut lives) = mpsc::unbounded_channel();
+    let (on_first, on_live) = (
+        |deploy: &Deploy| show(ui, deploy),
+        |_: &Deploy| {
+            // Nobody listens any more at the end.
+            let _ = live.send(());
+        },
+    );
     let watches = projects
         .iter()
         .map(|project| {
@@ -40,18 +66,64 @@ async fn watch(ui: &Ui, global: &Global, args: &args::Deploy, interrupts: &Inter
         })
         .collect::<Result<Vec<_>>>()?;
     let several = watches.len() > 1;
-    let all = watches.iter().map(async |(first, watch)| {
+    let all = join_all(watches.iter().map(async |(first, watch)| {
         let ended = watch.run(first, interrupts).await;
         if let (Err(error), true) = (&ended, several) {
             // The others go on.
             ui.error(error);
         }
         ended
-    });
+    }));
+    let calling = async {
+        while lives.recv().await.is_some() {
+            for request in &beside.calls {
+                call(ui, &cloud, request, !beside.logs, interrupts).await;
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    let logging = async {
+        if beside.logs
+            && let Err(error) = follow(ui, &cloud, &projects, interrupts).await
+        {
+            ui.warning(&error, error.hints());
+        }
+        std::future::pending::<()>().await;
+    };
     // They end for the same reasons, and each finishes what it is doing.
+    let ended = tokio::select! {
+        ended = all => ended,
+        () = calling => Vec::new(),
+        () = logging => Vec::new(),
+    };
     let mut end = End::Interrupted;
-    for ended in futures::future::join_all(all).await {
+    for ended in ended {
         end = ended?;
     }
     Ok(end)
+}
+
+/// One invocation. That it fails is told and ends nothing.
+async fn call(ui: &Ui, cloud: &Cloud, request: &Request, with_log: bool, interrupts: &Interrupts) {
+    let told = match invoke::carry_out(ui, cloud, request, interrupts).await {
+        Ok(invocation) => {
+            invoke::show(ui, &invocation, with_log);
+            ui.json_line(&invocation)
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = told {
+        ui.error(&error);
+    }
+}
+
+/// What the functions of all projects log from now on.
+async fn follow(ui: &Ui, cloud: &Cloud, projects: &[Project], interrupts: &Interrupts) -> Result<()> {
+    let mut all = Vec::new();
+    for project in projects {
+        all.extend(functions::find(cloud, &super::functions_of(project.settings())?, &[]).await?);
+    }
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all.dedup_by(|a, b| a.name == b.name);
+    logs::follow(ui, Tail::new(cloud, &all), &all, None, interrupts).await
 }

@@ -41,6 +41,7 @@ pub(crate) struct Known {
 
 /// What changed since another version, which was the one before: that one may be gone by now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Since {
     pub(crate) version: String,
     pub(crate) changes: Changes,

@@ -29,6 +29,7 @@ impl Contents {
 
 /// Names of one kind: how many, and the first of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Names {
     pub(crate) count: usize,
     pub(crate) names: Vec<String>,
@@ -45,6 +46,7 @@ impl Names {
 
 /// What changed from one version to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Changes {
     pub(crate) added: Names,
     pub(crate) modified: Names,

@@ -35,7 +35,7 @@ use crate::project::CONFIG_FILE;
 use crate::ui::{Progress, Ui, duration, plural, printable};
 use crate::update::Status;
 use files::{Files, Saved};
-use warm::Warm;
+use warm::{Read, Warm};
 
 /// So often what is known is looked at again, and connections are kept from being closed.
 const REFRESH: Duration = Duration::from_secs(10);
@@ -57,6 +57,7 @@ pub(crate) enum End {
 
 /// What is told about one save, as a line of JSON.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", tag = "event")]
 pub(crate) enum Event<'a> {
     /// Saves are waited for from now on.
@@ -152,19 +153,15 @@ impl Watch<'_> {
         idle: &Progress<'_>,
     ) -> Result<()> {
         self.let_git_finish().await;
-        let scan_again = match warm.read(&saved).await {
-            Ok(is_known) => !is_known,
-            Err(error) => {
-                self.tell_failure(&BTreeSet::new(), &error)?;
-                return Ok(());
-            }
-        };
-        if scan_again {
+        let mut read = warm.read(&saved).await;
+        if matches!(read, Ok(Read::Unclear)) {
             files.follow(self.directories().await?)?;
-            if let Err(error) = warm.read_all(&self.deployment).await {
-                self.tell_failure(&BTreeSet::new(), &error)?;
-                return Ok(());
-            }
+            read = warm.read_all(&self.deployment).await;
+        }
+        match read {
+            Ok(Read::Files) => {}
+            Ok(Read::Nothing | Read::Unclear) => return Ok(()),
+            Err(error) => return self.tell_failure(&BTreeSet::new(), &error),
         }
         let names = warm.pending().clone();
         idle.say(&format!("Deploying {}", some_of(&names)));

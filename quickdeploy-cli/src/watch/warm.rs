@@ -26,10 +26,23 @@ pub(super) struct Warm {
     /// As the files were at the last look.
     scan: Option<Scan>,
     functions: Vec<Function>,
+    /// When the files were looked at last.
+    looked: tokio::time::Instant,
     /// Entry names whose files changed and are not deployed yet.
     pending: BTreeSet<String>,
     /// Functions do not run the artifact.
     behind: bool,
+}
+
+/// What a save was about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    /// Nothing of the project.
+    Nothing,
+    /// Files of the project, changed or not: who saves again wants what failed to be tried again.
+    Files,
+    /// The paths alone don't tell, and [`Warm::read_all`] has to.
+    Unclear,
 }
 
 impl Warm {
@@ -44,7 +57,8 @@ impl Warm {
         let (deploy, known) = first.roll_out(found, changed, start, interrupts).await?;
         let store = S3Store::new(first.cloud.s3.clone(), &first.artifact.bucket, &first.artifact.key);
         let (functions, pending) = (Vec::new(), BTreeSet::new());
-        let mut warm = Self { store, artifact: None, scan: None, functions, pending, behind: false };
+        let looked = tokio::time::Instant::now();
+        let mut warm = Self { store, artifact: None, scan: None, functions, looked, pending, behind: false };
         warm.learn(&deploy, known);
         warm.reopen(first).await;
         Ok((deploy, warm))
@@ -58,9 +72,10 @@ impl Warm {
         &self.pending
     }
 
-    /// Takes in what was saved. `false`: the paths alone don't tell, and [`Warm::read_all`] has to.
-    pub(super) async fn read(&mut self, saved: &Saved) -> Result<bool> {
-        let Some(mut scan) = self.scan.take() else { return Ok(false) };
+    /// Takes in what was saved.
+    pub(super) async fn read(&mut self, saved: &Saved) -> Result<Read> {
+        let Some(mut scan) = self.scan.take() else { return Ok(Read::Unclear) };
+        let now = tokio::time::Instant::now();
         let (paths, lost) = (saved.paths.clone(), saved.lost);
         let (scan, refreshed) = in_background(move || {
             let refreshed = if lost { Ok(Refreshed::ScanAgain) } else { scan.refresh(&paths) };
@@ -68,20 +83,34 @@ impl Warm {
         })
         .await?;
         self.scan = Some(scan);
-        match refreshed.map_err(|error| project_error(&error))? {
-            Refreshed::Names(names) => self.pending.extend(names),
-            Refreshed::ScanAgain => return Ok(false),
-        }
-        Ok(true)
+        let read = match refreshed.map_err(|error| project_error(&error))? {
+            Refreshed::Nothing => Read::Nothing,
+            Refreshed::Names(names) if names.is_empty() => {
+                // What was seen already when it was read for another reason is no wish to try again.
+                if saved.at > self.looked { Read::Files } else { Read::Nothing }
+            }
+            Refreshed::Names(names) => {
+                self.pending.extend(names);
+                Read::Files
+            }
+            Refreshed::ScanAgain => Read::Unclear,
+        };
+        self.looked = now;
+        Ok(read)
     }
 
     /// Reads the whole tree, and finds what changed by comparing it with what was known.
-    pub(super) async fn read_all(&mut self, deployment: &Deployment<'_>) -> Result<()> {
+    pub(super) async fn read_all(&mut self, deployment: &Deployment<'_>) -> Result<Read> {
         let (project, url) = (deployment.project.clone(), deployment.artifact.to_string());
+        self.looked = tokio::time::Instant::now();
         let scan = blocking(move || project.scan(&url)).await?;
-        self.pending.extend(scan.changed_since(self.scan.as_ref()));
+        let changed = scan.changed_since(self.scan.as_ref());
         self.scan = Some(scan);
-        Ok(())
+        if changed.is_empty() {
+            return Ok(Read::Nothing);
+        }
+        self.pending.extend(changed);
+        Ok(Read::Files)
     }
 
     /// Deploys what is pending. `None`: there is nothing to do.

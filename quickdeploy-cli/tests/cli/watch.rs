@@ -17,7 +17,11 @@ struct Watching {
 
 impl Watching {
     async fn start(world: &World) -> Self {
-        let mut child = world.command(&["watch", "--json"]).spawn().unwrap();
+        Self::start_with(world, &[]).await
+    }
+
+    async fn start_with(world: &World, flags: &[&str]) -> Self {
+        let mut child = world.command(&[&["watch", "--json"], flags].concat()).spawn().unwrap();
         let events = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut watching = Self { child, events };
         assert_eq!(watching.next().await["event"], "watching");
@@ -254,4 +258,23 @@ async fn a_branch_switch_is_one_deployment() {
     git(&["checkout", "-q", "main"]);
     assert_eq!(watching.next().await["deploy"]["changes"]["deleted"][0], "lib/more.js");
     assert!(watching.stop().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_deployment_is_seen_to_work_by_an_invocation_and_by_what_is_logged() {
+    if std::process::Command::new("node").arg("--version").output().is_err() {
+        eprintln!("skipped: node is not installed");
+        return;
+    }
+    let world = World::with_functions(&["start"]).await;
+    let mut watching = Watching::start_with(&world, &["--invoke", "start", "--logs"]).await;
+    world.write("start.js", "exports.handler = async () => { console.log('it runs'); return 'edited'; };\n");
+    let (mut live, mut answered, mut logged) = (false, false, false);
+    while !(live && answered && logged) {
+        let line = watching.next().await;
+        live |= line["event"] == "live";
+        answered |= line["command"] == "invoke" && line.to_string().contains("edited");
+        logged |= line["command"].is_null() && line["event"].is_null() && line.to_string().contains("it runs");
+    }
+    watching.stop().await;
 }

@@ -18,7 +18,10 @@ use super::Scan;
 /// What became of the paths.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refreshed {
-    /// The scan is up to date. The entry names of the files whose content changed, came or went, sorted.
+    /// None of them belongs to the project. The scan is as it was.
+    Nothing,
+    /// The scan is up to date. The entry names of the files whose content changed, came or went; none, when files were
+    /// saved as they were.
     Names(BTreeSet<String>),
     /// The paths alone don't tell: scan again. The scan is as it was.
     ScanAgain,
@@ -30,6 +33,9 @@ impl Scan {
         let Some(candidates) = self.candidates(paths) else {
             return Ok(Refreshed::ScanAgain);
         };
+        if candidates.is_empty() {
+            return Ok(Refreshed::Nothing);
+        }
         let session = self.store.begin();
         let mut names = BTreeSet::new();
         for (path, name) in candidates {
@@ -69,7 +75,8 @@ impl Scan {
             match full.symlink_metadata() {
                 Ok(metadata) if metadata.is_file() => {}
                 // A new directory has files already, perhaps.
-                Ok(_) => return None,
+                Ok(metadata) if !metadata.is_dir() || visibility.shows(&path) => return None,
+                Ok(_) => continue,
                 Err(_) if self.has_files_below(&path) => return None,
                 Err(_) => {}
             }
@@ -217,7 +224,7 @@ mod tests {
         let tree = Tree::new(&[("a.js", "1"), (".quickdeployignore", "*.log\n/dist\n")]);
         let mut scan = tree.scan();
         let changes = [("x.log", Some("1")), ("dist/a.js", Some("1")), ("quickdeploy.toml", Some(""))];
-        assert_eq!(tree.refreshed(&mut scan, &changes), names(&[]));
+        assert_eq!(tree.refreshed(&mut scan, &changes), Refreshed::Nothing);
     }
 
     #[test]

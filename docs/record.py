@@ -23,6 +23,8 @@ import time
 DOCS = pathlib.Path(__file__).parent
 ENDS = re.compile(r"<!-- recorded: ([a-z-]+) -->\n```console\n.*?```\n", re.S)
 
+# What `cargo test --workspace` builds, or `cargo build --profile lambda -p zipedit-lambda`.
+BOOTSTRAP = DOCS.parent / "target/lambda/bootstrap"
 TEMPLATE = """\
 AWSTemplateFormatVersion: "2010-09-09"
 Transform: AWS::Serverless-2016-10-31
@@ -173,8 +175,8 @@ def story(world):
 
     world.write("event.json", '{ "id": 7 }\n')
     world.write(".quickdeployignore", "event.json\n")
-    if LOGS: world.run("invoke", "quickdeploy invoke shop-start --event event.json")
-    if LOGS: world.run("logs", "quickdeploy logs --since 10m")
+    world.run("invoke", "quickdeploy invoke shop-start --event event.json")
+    world.run("logs", "quickdeploy logs --since 10m")
     world.watch(
         "watch",
         lambda: world.edit("src/lib/machine.js", "instance", "machine"),
@@ -182,24 +184,27 @@ def story(world):
     )
     world.run("history", "quickdeploy history")
     world.run("rollback", "quickdeploy rollback")
-    world.run("doctor", "quickdeploy doctor", code=DOCTOR)
+    world.run("doctor", "quickdeploy doctor")
+    world.write("quickdeploy.toml", CONFIG + 'affected = "traced"\n')
+    world.edit("src/lib/machine.js", "machine ${id}", "machine no. ${id}")
+    world.edit("src/stop.js", "return", "  return")
+    world.run("affected", "quickdeploy diff --functions")
+    world.write("quickdeploy.toml", CONFIG)
+
+    world.git("checkout", "-q", "--", "src")
+    subprocess.run(["zip", "-q", "-j", world.home / "bootstrap-x86_64.zip", BOOTSTRAP], check=True)
+    world.run("bootstrap", "quickdeploy bootstrap --zip ../bootstrap-x86_64.zip", "quickdeploy bootstrap --zip ../bootstrap-x86_64.zip")
 
     world.edit("package.json", '"left-pad": "1.3.0"', '"left-pad": "1.3.0", "right-pad": "1.0.1"')
     world.run("manifest", "quickdeploy")
     world.run("typo", "sed -i 's/stack = /stak = /' quickdeploy.toml", "quickdeploy", code=1)
     world.write("quickdeploy.toml", CONFIG)
 
-    world.run("affected", "quickdeploy diff --functions") if AFFECTED else None
     shutil.move(world.shop / "quickdeploy.toml", world.home / "kept.toml")
     world.run("init", "quickdeploy init --stack shop --dry-run")
     shutil.move(world.home / "kept.toml", world.shop / "quickdeploy.toml")
     world.run("patch", "zip -q -r ../build.zip src", "quickdeploy patch ../build.zip --put VERSION=package.json --delete src/stop.js")
     world.run("json", "quickdeploy diff --json")
-
-
-DOCTOR = 0
-AFFECTED = False
-LOGS = False
 
 
 def main():
@@ -217,7 +222,7 @@ def main():
         def block(found):
             name = found.group(1)
             if name not in world.recorded:
-                print(f"{guide.name}: nothing is recorded as `{name}`"); return found.group(0)
+                sys.exit(f"{guide.name}: nothing is recorded as `{name}`")
             used.add(name)
             shown = [line for line in found.group(0).splitlines() if line.startswith("$ ")]
             run = [line for line in world.recorded[name].splitlines() if line.startswith("$ ")]

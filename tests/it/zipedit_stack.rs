@@ -28,7 +28,7 @@ impl Place {
         let place = Self { cloud: Cloud::start().await, directory: tempfile::tempdir().unwrap() };
         place.write_zip(&std::fs::read(bootstrap()).unwrap());
         let handler = [("handler.js".to_owned(), b"exports.handler = async () => 1;\n".to_vec())];
-        place.cloud.put("app/api.zip", archive(handler.into_iter()).into()).await;
+        place.cloud.put("app/api.zip", archive(handler)).await;
         let config = format!("artifact = \"s3://{BUCKET}/app/api.zip\"\nfunctions = [\"api\"]\nvia = \"lambda\"\n");
         std::fs::write(place.directory.path().join("quickdeploy.toml"), config).unwrap();
         place

@@ -69,7 +69,7 @@ fn look_at(name: &str, source: &str, kind: SourceType, depth: u32, facts: &mut F
     let parsed = Parser::new(&allocator, source, kind).with_options(options).parse();
     if parsed.panicked || parsed.diagnostics.has_errors() {
         let first = parsed.diagnostics.errors().next();
-        let at = first.and_then(|error| error.labels.first()).map_or(0, |label| label.offset());
+        let at = first.and_then(|error| error.labels.first()).map_or(0, oxc_span::LabeledSpan::offset);
         facts.set_dynamic(line_of(source, at as usize), "can't be parsed");
         return;
     }

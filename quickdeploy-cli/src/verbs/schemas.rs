@@ -1,6 +1,6 @@
 //! The JSON Schemas of what `--json` prints, in `schema/`, are those of the types.
 
-#![allow(dead_code, reason = "the enums are only there to be described")]
+#![allow(dead_code, clippy::large_enum_variant, reason = "the enums are only there to be described")]
 
 use schemars::{JsonSchema, schema_for};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use aws_sdk_lambda::types::{FunctionCode, Runtime};
+use aws_sdk_lambda::types::{FunctionCode, Runtime, State};
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use base64::Engine;
@@ -129,6 +129,13 @@ impl World {
             .send()
             .await
             .unwrap();
+        // As on AWS, a function that is still being created takes no update.
+        loop {
+            let now = self.lambda.get_function_configuration().function_name(name).send().await.unwrap();
+            if now.state() != Some(&State::Pending) {
+                break;
+            }
+        }
     }
 
     pub(crate) fn write(&self, name: &str, content: &str) {

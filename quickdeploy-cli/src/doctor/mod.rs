@@ -120,11 +120,12 @@ async fn examine_artifact(target: &Target<'_>) -> Examination {
     };
     // The list of unfinished uploads first: the probes begin some of their own.
     let artifact = async { tokio::join!(artifact::examine(target, &store), uploads::examine(target)) };
-    let (((mut findings, facts), (told, left_behind)), functions, zipedit, stacks, principal) = tokio::join!(
+    let (((mut findings, facts), (told, left_behind)), functions, zipedit, stacks, builds, principal) = tokio::join!(
         artifact,
         functions,
         zipedit::examine(target),
         services::stacks(target),
+        services::builds(target),
         simulate::principal(target.cloud, target.caller),
     );
     findings.extend(told);
@@ -145,7 +146,9 @@ async fn examine_artifact(target: &Target<'_>) -> Examination {
     findings.extend(bucket);
     findings.extend(functions.findings);
     findings.extend(zipedit.findings);
-    let services = logs.into_iter().chain((target.settings.via != Via::Direct).then_some(stacks));
+    let (builds, no_project) = builds;
+    findings.extend(no_project);
+    let services = logs.into_iter().chain(stacks).chain(builds);
     let probes = access.into_iter().chain(functions.probes).chain(zipedit.probes).chain(services);
     findings.extend(probes.map(Probe::finding));
     findings.extend(asked.into_iter().flatten());
@@ -163,6 +166,7 @@ fn questions(
     caller: Option<&str>,
 ) -> Vec<Question> {
     let own = access::untried(target).into_iter().chain(functions.untried.iter().cloned());
+    let own = own.chain(services::untried(target));
     let own = own.map(|Untried { actions, resource, purpose }| Question {
         principal: caller.map(str::to_owned),
         who: "you",

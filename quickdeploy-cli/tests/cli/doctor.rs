@@ -222,6 +222,25 @@ async fn an_update_that_failed_is_told_with_the_reason_of_aws() {
 }
 
 #[tokio::test]
+async fn what_a_full_build_needs_is_looked_for_where_one_is_configured() {
+    let world = World::with_functions(&["start"]).await;
+    let document = examine(&world).await.expect_code(0).json();
+    assert_eq!(findings(&document, "codebuild:BatchGetProjects").len(), 0);
+    assert_eq!(findings(&document, "cloudformation:DescribeStacks").len(), 0, "no zipedit stack with via = \"direct\"");
+
+    let more = "codebuild = \"gone\"\nstack = \"app\"\n";
+    world.write("quickdeploy.toml", &format!("{}{more}", config(&["start"], "direct")));
+    world.cloud.faults().inject(Fault::on("DescribeStacks").always().then(DENIED));
+    let document = examine(&world).await.expect_code(0).json();
+    assert_eq!(only(&document, "codebuild:BatchGetProjects")["level"], "ok");
+    assert!(only(&document, "codebuild")["message"].as_str().unwrap().contains("no CodeBuild project `gone`"));
+    let stacks = only(&document, "cloudformation:DescribeStacks");
+    assert_eq!(stacks["level"], "warning");
+    let resource = "arn:aws:cloudformation:us-east-1:000000000000:stack/app/*";
+    assert_eq!(stacks["permission"]["resource"], resource);
+}
+
+#[tokio::test]
 async fn uploads_of_today_are_left_alone() {
     let world = World::with_functions(&["start"]).await;
     world.s3.create_multipart_upload().bucket(BUCKET).key(KEY).send().await.unwrap();

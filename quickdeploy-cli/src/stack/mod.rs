@@ -13,12 +13,12 @@
 //!
 //! # How it holds together
 //!
-//! [`plan`] is a pure function of a stack's status: what can be done with it now. [`change_set`] makes a change set and
+//! [`plan()`] is a pure function of a stack's status: what can be done with it now. [`change_set`] makes a change set and
 //! waits until CloudFormation knows what it would do; [`changes`] is that, to be shown. A change set that isn't executed
 //! is deleted again, and so is the empty stack that CloudFormation makes for a change set of a new one.
 //! [`follow`] tells an operation's events as they come in, oldest first and each once, until the stack is at rest;
 //! [`events`] finds in them why an operation failed: the first failure of each resource, not what was cancelled because
-//! of it. [`deploy`] puts these together.
+//! of it. [`deploy()`] puts these together.
 //!
 //! CloudFormation carries an operation on whether or not anybody watches. So a Ctrl-C before the execution leaves
 //! nothing behind, and one after it only ends the watching, and says so.

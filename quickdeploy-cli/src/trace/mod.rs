@@ -6,7 +6,7 @@
 //!
 //! The answer errs on one side. What may be loaded counts as loaded: every branch, every candidate, every file that a
 //! text in the code could mean. And where a file loads what only a run could tell, the handler *may reach everything*
-//! ([`Unbounded`]), with the place in the code as the reason. The other side of that bargain: a function that is said
+//! (`Unbounded`), with the place in the code as the reason. The other side of that bargain: a function that is said
 //! not to reach a file does not load it as code. Whether it reads the file as data can't be told from imports; that is
 //! for [`crate::affected`] to judge.
 

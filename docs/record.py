@@ -193,7 +193,9 @@ def story(world):
 
     world.git("checkout", "-q", "--", "src")
     subprocess.run(["zip", "-q", "-j", world.home / "bootstrap-x86_64.zip", BOOTSTRAP], check=True)
-    world.run("bootstrap", "quickdeploy bootstrap --zip ../bootstrap-x86_64.zip", "quickdeploy bootstrap --zip ../bootstrap-x86_64.zip")
+    # `quickdeploy local` has a function `zipedit` of its own.
+    bootstrap = "quickdeploy bootstrap --zip ../bootstrap-x86_64.zip --stack-name shop-zipedit --function-name shop-zipedit"
+    world.run("bootstrap", bootstrap, bootstrap)
 
     world.edit("package.json", '"left-pad": "1.3.0"', '"left-pad": "1.3.0", "right-pad": "1.0.1"')
     world.run("manifest", "quickdeploy")

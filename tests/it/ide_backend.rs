@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::OnceLock;
 
-use aws_sdk_lambda::types::{FunctionCode, Runtime};
+use aws_sdk_lambda::types::{FunctionCode, Runtime, State};
 use quickdeploy_tests::archives::{contents, project};
 use quickdeploy_tests::binaries::{bootstrap, root};
 use quickdeploy_tests::cloud::{BUCKET, Cloud};
@@ -24,6 +24,13 @@ async fn cloud() -> Cloud {
         let role = "arn:aws:iam::000000000000:role/test";
         let create = cloud.lambda.create_function().function_name(name).role(role).code(code);
         create.runtime(Runtime::Nodejs22x).handler("util.handler").send().await.unwrap();
+        // As on AWS, a function that is still being created takes no update.
+        loop {
+            let now = cloud.lambda.get_function_configuration().function_name(name).send().await.unwrap();
+            if now.state() != Some(&State::Pending) {
+                break;
+            }
+        }
     }
     cloud
 }

@@ -10,8 +10,10 @@ fn check<T: JsonSchema>(name: &str) {
     if std::env::var_os("UPDATE_SCHEMAS").is_some() {
         std::fs::write(&path, &now).unwrap();
     }
+    // Which comes first is up to the features that other packages of the same build switch on.
+    let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(kept, now, "{} is out of date: run this test with UPDATE_SCHEMAS=1", path.display());
+    assert_eq!(parsed(&kept), parsed(&now), "{} is out of date: run this test with UPDATE_SCHEMAS=1", path.display());
 }
 
 #[test]

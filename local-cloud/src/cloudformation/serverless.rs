@@ -366,7 +366,10 @@ Resources:
     Properties: {{ Handler: a.b, Runtime: nodejs22.x, CodeUri: '{uri}', Role: 'arn:r', AutoPublishAlias: live }}
 "
             );
-            expand(&yaml).unwrap()["Resources"].as_object().unwrap().keys().cloned().collect()
+            let expanded = expand(&yaml).unwrap();
+            let mut names: Vec<String> = expanded["Resources"].as_object().unwrap().keys().cloned().collect();
+            names.sort_unstable();
+            names
         };
         let (first, second) = (names("s3://b/1"), names("s3://b/2"));
         assert!(first[1] == "FAliaslive" && first[2].starts_with("FVersion"), "{first:?}");

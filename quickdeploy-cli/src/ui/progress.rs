@@ -19,12 +19,16 @@ impl<'a> Progress<'a> {
         if !ui.animated {
             return Self { ui, bar: None };
         }
+        let Ok(mut shown) = ui.bar.lock() else { return Self { ui, bar: None } };
+        if shown.is_some() {
+            // One line moves at a time: what is part of something larger that is shown, isn't.
+            return Self { ui, bar: None };
+        }
         let bar =
             ProgressBar::new_spinner().with_style(style("{spinner:>12.green} {msg}")).with_message(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(90));
-        if let Ok(mut shown) = ui.bar.lock() {
-            *shown = Some(bar.clone());
-        }
+        *shown = Some(bar.clone());
+        drop(shown);
         Self { ui, bar: Some(bar) }
     }
 

@@ -138,7 +138,7 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Diff) -> Result<u
 }
 
 /// The functions, and what the last deploy remembers of the artifact, if imports are to be followed. Unless that was
-/// asked for on the command line, a functions that can't be read are no reason to show no difference at all.
+/// asked for on the command line, a function that can't be read is no reason to show no difference at all.
 async fn functions_of(
     ui: &Ui,
     cloud: &Cloud,

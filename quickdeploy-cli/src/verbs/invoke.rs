@@ -55,6 +55,9 @@ pub(super) async fn carry_out(
 /// What came of it: the figures and the log for people, the result on stdout.
 pub(super) fn show(ui: &Ui, invocation: &Invocation, with_log: bool) {
     ui.status("Invoked", format_args!("`{}`: {}", invocation.function, figures(invocation)));
+    if let Some(ms) = invocation.report.as_ref().and_then(|report| report.init_duration_ms) {
+        ui.detail(format!("after a cold start of {}", millis(ms)));
+    }
     if with_log {
         for line in invocation.log_tail.lines() {
             let (line, of_lambda) = logs::readable(line, ui.is_verbose());
@@ -76,15 +79,14 @@ pub(super) fn show(ui: &Ui, invocation: &Invocation, with_log: bool) {
     }
 }
 
-/// `200 in 12 ms, billed 180 ms, 71 of 128 MB, after a cold start of 165 ms`.
+/// `200 in 12 ms, billed 180 ms, 71 of 128 MB`.
 fn figures(invocation: &Invocation) -> String {
     let status = if invocation.ok { invocation.status_code.to_string() } else { "FAILED".to_owned() };
     let Some(report) = &invocation.report else {
         return format!("{status} in {}", duration(Duration::from_millis(invocation.elapsed_ms)));
     };
-    let cold = report.init_duration_ms.map_or_else(String::new, |ms| format!(", after a cold start of {}", millis(ms)));
     format!(
-        "{status} in {}, billed {}, {} of {} MB{cold}",
+        "{status} in {}, billed {}, {} of {} MB",
         millis(report.duration_ms),
         millis(report.billed_duration_ms),
         report.max_memory_used_mb,

@@ -16,30 +16,34 @@ pub fn bootstrap() -> &'static PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| match std::env::var_os("QUICKDEPLOY_TEST_BOOTSTRAP") {
         Some(file) => root().join(file),
-        None => built("zipedit-lambda", "bootstrap", "lambda"),
+        None => built(&["--package", "zipedit-lambda", "--bin", "bootstrap", "--profile", "lambda"]),
     })
 }
 
-/// The CLI.
+/// The CLI, with the features that its dependencies have in `cargo test --workspace`: there it is built already, while
+/// `--package quickdeploy-cli` alone would build the AWS SDKs a second time.
 pub fn quickdeploy() -> &'static PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| built("quickdeploy-cli", "quickdeploy", "dev"))
+    BUILT.get_or_init(|| built(&["--workspace", "--tests", "--bin", "quickdeploy"]))
 }
 
-fn built(package: &str, binary: &str, profile: &str) -> PathBuf {
+/// The program that `cargo build` makes of these arguments.
+fn built(arguments: &[&str]) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--package", package, "--bin", binary, "--profile", profile, "--message-format", "json"])
+        .args(["build", "--message-format", "json"])
+        .args(arguments)
         .current_dir(root())
         .stderr(std::process::Stdio::inherit())
         .output()
         .expect("cargo runs");
-    assert!(output.status.success(), "cargo build --package {package} failed");
+    assert!(output.status.success(), "cargo build {arguments:?} failed");
     let messages = String::from_utf8(output.stdout).expect("cargo's messages are UTF-8");
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["kind"][0] == "bin" && message["profile"]["test"] == false)
         .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
         .next_back()
-        .unwrap_or_else(|| panic!("cargo named no executable for {binary}"))
+        .unwrap_or_else(|| panic!("cargo named no executable for {arguments:?}"))
 }

@@ -19,6 +19,7 @@ mod local;
 mod logs;
 mod patch;
 mod rollback;
+mod schema;
 mod several;
 mod status;
 mod watch;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
 
+use crate::schema;
 use crate::world::{World, sha256};
 
 /// A running `quickdeploy watch --json`.
@@ -32,7 +33,7 @@ impl Watching {
     async fn next(&mut self) -> Value {
         let line = tokio::time::timeout(Duration::from_secs(30), self.events.next_line()).await;
         let line = line.expect("no event for 30 s").unwrap();
-        serde_json::from_str(&line.expect("the program has ended")).unwrap()
+        schema::described_line(&line.expect("the program has ended"))
     }
 
     /// Ends it by Ctrl-C; what else it had to say.
@@ -40,7 +41,7 @@ impl Watching {
         interrupt(&self.child);
         let mut rest = Vec::new();
         while let Some(line) = self.events.next_line().await.unwrap() {
-            rest.push(serde_json::from_str(&line).unwrap());
+            rest.push(schema::described_line(&line));
         }
         assert_eq!(self.child.wait().await.unwrap().code(), Some(0));
         rest

@@ -14,6 +14,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
+use crate::schema;
+
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_quickdeploy");
 pub(crate) const BUCKET: &str = "artifacts";
 pub(crate) const KEY: &str = "app/app.zip";
@@ -45,9 +47,11 @@ impl Ran {
         }
     }
 
-    /// stdout as exactly one JSON document.
+    /// stdout as exactly one JSON document, one that its verb's schema describes.
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+        let document = serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"));
+        schema::assert_described(&document);
+        document
     }
 
     pub(crate) fn expect_code(self, code: i32) -> Self {

@@ -167,7 +167,7 @@ impl Deployment<'_> {
         let object = found.comparison.artifact.object();
         let remembered = self.memory().recall(&self.artifact.to_string());
         let sha256 = remembered.sha256_of(object.etag(), object.version_id());
-        Question { ui, cloud, project, sha256 }.ask(&found.comparison, &found.functions).await.map(Some)
+        Question { ui, cloud, project, sha256 }.ask((&found.comparison).into(), &found.functions).await.map(Some)
     }
 
     /// The effects, if the artifact became the one that imports were followed in: another writer's change may be in it.

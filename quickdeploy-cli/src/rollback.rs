@@ -11,6 +11,7 @@ use std::time::{Instant, SystemTime};
 use serde::Serialize;
 use zipedit::{Object as _, S3Object, S3Store};
 
+use crate::affected::{Coming, Effects, Question};
 use crate::aws::Cloud;
 use crate::compare::{self, Comparison, DiffDocument, Difference, blocking};
 use crate::error::{Error, Result};
@@ -18,7 +19,7 @@ use crate::functions::{self, Function};
 use crate::guards;
 use crate::interrupt::{Interrupts, nothing_changed};
 use crate::memory::{Deployed, Memory};
-use crate::project::{ArtifactUrl, Deletion, Functions, Project, Scan};
+use crate::project::{Affected, ArtifactUrl, Deletion, Functions, Project, Scan};
 use crate::rollout::{Rollout, behind, live_sha256};
 use crate::stamp::{self, Writer, Written};
 use crate::ui::{Ui, ago, bytes, moment, plural, rfc3339};
@@ -43,6 +44,8 @@ pub(crate) struct Rollback<'a> {
     pub(crate) functions: Functions,
     pub(crate) goal: Goal,
     pub(crate) dry_run: bool,
+    /// Which of the functions that don't run the version are updated.
+    pub(crate) affected: Affected,
 }
 
 /// How far.
@@ -159,9 +162,10 @@ impl Rollback<'_> {
             let _progress = self.ui.progress("Looking for the version");
             let found = self.find(&store, &remembered).await?;
             let destination = self.destination(&store, &found, &mut looked).await?;
-            Ok::<_, Error>((found, destination))
+            let effects = self.effects(&store, &found, &destination, &looked).await?;
+            Ok::<_, Error>((found, destination, effects))
         };
-        let (found, destination) = tokio::select! {
+        let (found, destination, effects) = tokio::select! {
             found = finding => found?,
             () = interrupts.nth(1) => return Err(nothing_changed()),
         };
@@ -217,12 +221,12 @@ impl Rollback<'_> {
         if !will_differ && target.sha256.is_none() {
             target.sha256 = remembered.sha256_of(&etag, target.version_id.as_deref()).map(str::to_owned);
         }
-        let rollout = Rollout { ui: self.ui, cloud: self.cloud, only: &[], effects: None };
+        let rollout = Rollout { ui: self.ui, cloud: self.cloud, only: &[], effects: effects.as_ref() };
         // Without its hash, a function with code of the same length may or may not run it: it is sent again.
         let all_stale = will_differ && target.sha256.is_none();
         let sorted = rollout.sort(&found.functions, &mut target, &etag, all_stale).await?;
         document.functions = if self.dry_run {
-            sorted.rehearsed(None)
+            sorted.rehearsed(effects.as_ref())
         } else {
             // Written down first: whatever ends this run, the next one knows who was still to be updated.
             self.remember(&memory, &cache, &etag, &target, sorted.behind());
@@ -322,6 +326,25 @@ impl Rollback<'_> {
         let is_copy = is_copy.and_then(|written| written.from).is_some_and(|from| from == to.id);
         let is_there = at == 0 || (found.current.is_some() && (is_copy || to.is_same_object(now)));
         Ok(Destination { at, artifact, changes: if at == 0 { Some(Changes::default()) } else { changes }, is_there })
+    }
+
+    /// What it means for each function that the version comes back, if imports are followed. A rollback touches as few
+    /// functions as a deploy of the same files would.
+    async fn effects(
+        &self,
+        store: &S3Store,
+        found: &Found,
+        destination: &Destination,
+        looked: &Looked,
+    ) -> Result<Option<Effects>> {
+        let Self { ui, cloud, project, .. } = *self;
+        if self.affected == Affected::All {
+            return Ok(None);
+        }
+        let known = looked.known.get(&found.versions[destination.at].id);
+        let sha256 = known.and_then(|known| known.code_sha256.as_deref());
+        let coming = Coming { store, artifact: &destination.artifact, patch: None };
+        Question { ui, cloud, project, sha256 }.ask(coming, &found.functions).await.map(Some)
     }
 
     async fn steps_back(

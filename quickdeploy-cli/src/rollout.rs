@@ -4,11 +4,11 @@
 //! Whatever changed the artifact (a patch, a rollback), from then on it and the functions belong together: a first
 //! Ctrl-C lets the updates finish.
 
-use crate::affected::{Effect, Effects};
+use crate::affected::{Effect, Effects, Judgement, judge};
 use crate::aws::Cloud;
 use crate::digest;
 use crate::error::{Error, Result};
-use crate::functions::{Function, Live, Staleness, UpdateState, staleness};
+use crate::functions::{Function, Live, Staleness, staleness};
 use crate::interrupt::Interrupts;
 use crate::ui::Ui;
 use crate::update::{Outcome, Status, Target, update_all};
@@ -72,24 +72,16 @@ impl Rollout<'_> {
         let mut outcomes = Vec::new();
         for (function, staleness) in sorted {
             let wanted = self.only.is_empty() || self.only.iter().any(|name| is_called(&function, name));
-            // An update that failed is to be repeated, and one that is under way is not to be judged by what it leads to.
-            let effect = self.effect(&function).filter(|_| function.update == UpdateState::Successful);
-            match (staleness, effect, wanted) {
-                (Staleness::Current, _, _) | (Staleness::Unsure, Some(Effect::Same), _) => {
-                    outcomes.push(Outcome::untouched(&function, Status::Current));
+            let (status, why) = match judge(&function, staleness, self.effect(&function)) {
+                Judgement::Current => (Status::Current, None),
+                Judgement::Unaffected { why } => (Status::Unaffected, Some(why)),
+                Judgement::Stale { .. } if wanted => {
+                    stale.push(function);
+                    continue;
                 }
-                (_, Some(Effect::Same), _) => {
-                    let why = "runs the same files".to_owned();
-                    outcomes.push(Outcome::untouched(&function, Status::Unaffected).because(Some(why)));
-                }
-                (_, Some(Effect::Unaffected { why }), _) => {
-                    outcomes.push(Outcome::untouched(&function, Status::Unaffected).because(Some(why.clone())));
-                }
-                (_, _, true) => stale.push(function),
-                (_, effect, false) => {
-                    outcomes.push(Outcome::untouched(&function, Status::Stale).because(why(effect)));
-                }
-            }
+                Judgement::Stale { why } => (Status::Stale, why),
+            };
+            outcomes.push(Outcome::untouched(&function, status).because(why));
         }
         Ok(Sorted { stale, settled: outcomes })
     }

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use aws_sdk_lambda::operation::get_function::GetFunctionError;
 use serde::Serialize;
-use zipedit::{Object as _, S3Object};
+use zipedit::Object as _;
 
+use crate::affected::{Coming, Effects, Judgement, Question, judge};
 use crate::aws::Cloud;
 use crate::compare::{self, ArtifactDocument, Comparison, DiffDocument};
 use crate::digest;
@@ -16,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::functions::{self, Function, Live, STACK_TAG, Staleness, UpdateState, staleness};
 use crate::guards;
 use crate::memory::{Deployed, Memory};
-use crate::project::{ArtifactUrl, Deletion, Functions, Project, Via};
+use crate::project::{Affected, ArtifactUrl, Deletion, Functions, Project, Via};
 use crate::retry::retried;
 use crate::stamp::Written;
 use crate::ui::{Ui, rfc3339};
@@ -98,6 +99,8 @@ pub(crate) struct ArtifactStanding {
 pub(crate) enum State {
     /// It runs the artifact.
     Live,
+    /// It runs older code that it has no need to leave: it loads nothing of what differs from the artifact.
+    Unaffected,
     /// It runs other code.
     Stale,
     /// It is being updated.
@@ -133,7 +136,7 @@ pub(crate) struct FunctionStanding {
     /// In REFERENCE mode: the object that it runs from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) runs_from: Option<String>,
-    /// AWS's reason for `failed` and `inactive`.
+    /// AWS's reason for `failed` and `inactive`; where imports are followed, why it is `stale` or `unaffected`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
     /// It takes only signed code: a patched zip has no signature.
@@ -201,7 +204,7 @@ impl Survey<'_> {
         let changes = comparison.as_ref().map(DiffDocument::of);
         let clean = errors.is_empty()
             && changes.as_ref().is_some_and(DiffDocument::is_empty)
-            && functions.iter().all(|function| function.state == State::Live)
+            && functions.iter().all(|function| matches!(function.state, State::Live | State::Unaffected))
             && zipedit.as_ref().is_none_or(|zipedit| zipedit.is_there || !zipedit.required);
         Standing {
             name: self.project.settings().name.clone(),
@@ -226,33 +229,37 @@ impl Survey<'_> {
     ) -> Result<Vec<FunctionStanding>> {
         let cache = Cache::in_directory(self.project.settings().state_dir.as_deref());
         let known = cache.recall(&self.artifact.to_string());
-        let object = comparison.as_ref().map(|comparison| comparison.artifact.object());
-        let staleness = match object {
-            Some(object) => self.staleness(object, found, remembered, &cache).await?,
+        let judgements = match comparison {
+            Some(comparison) => {
+                let judged = self.judgements(comparison, found, remembered, &cache).await?;
+                judged.into_iter().map(Some).collect()
+            }
             None => vec![None; found.len()],
         };
-        let standings = found.iter().zip(staleness).map(|(function, staleness)| {
+        let standings = found.iter().zip(judgements).map(|(function, judgement)| {
             let runs = runs(function, &self.artifact, versions, &known);
-            let at = match (staleness, runs) {
-                (Some(Staleness::Current), _) => versions.iter().position(|version| version.is_latest),
+            let at = match (&judgement, runs) {
+                (Some(Judgement::Current), _) => versions.iter().position(|version| version.is_latest),
                 (_, Runs::This(at) | Runs::Likely(at)) => Some(at),
                 (_, Runs::OneOf(_) | Runs::Other) => None,
             };
-            standing(function, staleness, at.map(|at| (at, &versions[at])), signing.contains_key(&function.arn))
+            standing(function, judgement, at.map(|at| (at, &versions[at])), signing.contains_key(&function.arn))
         });
         let mut standings: Vec<FunctionStanding> = standings.collect();
         standings.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(standings)
     }
 
-    /// As a deploy finds it out, and with what that remembers.
-    async fn staleness(
+    /// As a deploy finds it out, and with what that remembers; but beside the artifact as it is, not as it would be with
+    /// what isn't deployed yet.
+    async fn judgements(
         &self,
-        object: &S3Object,
+        comparison: &Comparison,
         found: &[Function],
         remembered: &Deployed,
         cache: &Cache,
-    ) -> Result<Vec<Option<Staleness>>> {
+    ) -> Result<Vec<Judgement>> {
+        let object = comparison.artifact.object();
         let mut target = Target {
             bucket: self.artifact.bucket.clone(),
             key: self.artifact.key.clone(),
@@ -272,7 +279,8 @@ impl Survey<'_> {
             found.iter().map(|function| staleness(function, &live)).collect()
         };
         let mut sorted = sort(&target);
-        if sorted.contains(&Staleness::Unsure) {
+        let effects = self.effects(comparison, found, &sorted, target.sha256.as_deref()).await?;
+        if effects.is_none() && sorted.contains(&Staleness::Unsure) {
             // Lengths are equal and nobody remembers the hash: the artifact is read through, once.
             let sha256 = digest::sha256(self.cloud, &target, object.etag()).await?;
             if let Some(version) = &target.version_id {
@@ -285,7 +293,32 @@ impl Survey<'_> {
             target.sha256 = Some(sha256);
             sorted = sort(&target);
         }
-        Ok(sorted.into_iter().map(Some).collect())
+        let effect = |function: &Function| effects.as_ref().and_then(|effects| effects.of(&function.name));
+        Ok(found.iter().zip(sorted).map(|(function, staleness)| judge(function, staleness, effect(function))).collect())
+    }
+
+    /// What the difference between what they run and the artifact means for each function. Only where imports are
+    /// followed, and if one of them may not run the artifact: else there is nothing to read.
+    async fn effects(
+        &self,
+        comparison: &Comparison,
+        found: &[Function],
+        staleness: &[Staleness],
+        sha256: Option<&str>,
+    ) -> Result<Option<Effects>> {
+        let in_doubt = |(function, staleness): (&Function, &Staleness)| {
+            *staleness != Staleness::Current && function.zip_package && function.update == UpdateState::Successful
+        };
+        if self.project.settings().affected == Affected::All || !found.iter().zip(staleness).any(in_doubt) {
+            return Ok(None);
+        }
+        // Several artifacts are looked at at once.
+        let ui = self.ui.part();
+        let coming = Coming { store: &comparison.store, artifact: &comparison.artifact, patch: None };
+        let question = Question { ui: &ui, cloud: self.cloud, project: self.project, sha256 };
+        let effects = question.ask(coming, found).await?;
+        self.ui.tell(&ui);
+        Ok(Some(effects))
     }
 
     /// The function that edits artifacts, if this project uses it.
@@ -340,7 +373,7 @@ fn artifact(url: &ArtifactUrl, comparison: &Comparison, versioning: Option<Versi
 
 fn standing(
     function: &Function,
-    staleness: Option<Staleness>,
+    judgement: Option<Judgement>,
     version: Option<(usize, &Version)>,
     code_signing_enforced: bool,
 ) -> FunctionStanding {
@@ -349,9 +382,10 @@ fn standing(
         (_, Some(reason)) => (State::Inactive, Some(reason.clone())),
         (UpdateState::Failed { code, reason }, _) => (State::Failed, Some(format!("{code}: {reason}"))),
         (UpdateState::InProgress, _) => (State::InProgress, None),
-        (UpdateState::Successful, _) => match staleness {
-            Some(Staleness::Current) => (State::Live, None),
-            Some(_) => (State::Stale, None),
+        (UpdateState::Successful, _) => match judgement {
+            Some(Judgement::Current) => (State::Live, None),
+            Some(Judgement::Unaffected { why }) => (State::Unaffected, Some(why)),
+            Some(Judgement::Stale { why }) => (State::Stale, why),
             None => (State::Unknown, None),
         },
     };
@@ -383,7 +417,7 @@ mod tests {
         let state = |change: &dyn Fn(&mut Function)| {
             let mut function = function("f", "A", 1);
             change(&mut function);
-            standing(&function, Some(Staleness::Current), None, false).state
+            standing(&function, Some(Judgement::Current), None, false).state
         };
         assert_eq!(state(&|_| {}), State::Live);
         assert_eq!(state(&|it| it.update = UpdateState::InProgress), State::InProgress);

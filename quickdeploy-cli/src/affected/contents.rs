@@ -13,9 +13,8 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use zipedit::Entry;
 
-use super::Names;
-use crate::compare::Comparison;
-use crate::project::Project;
+use super::{Coming, Names};
+use crate::project::{Diff, Project};
 use crate::trace::{Contents, Tree, is_code};
 use crate::ui::bytes;
 use crate::via::S3Artifact;
@@ -33,8 +32,9 @@ pub(super) struct Shelf {
 }
 
 impl Shelf {
-    pub(super) fn new(project: &Project, comparison: &Comparison, expected: &Names) -> Self {
-        let puts: HashMap<&str, &PathBuf> = comparison.diff.puts().map(|put| (put.name.as_str(), &put.path)).collect();
+    pub(super) fn new(project: &Project, patch: Option<&Diff>, expected: &Names) -> Self {
+        let puts = patch.into_iter().flat_map(Diff::puts);
+        let puts: HashMap<&str, &PathBuf> = puts.map(|put| (put.name.as_str(), &put.path)).collect();
         let places = |name: &str| match puts.get(name) {
             Some(path) => vec![(*path).clone()],
             None => project.local_paths(name),
@@ -80,8 +80,8 @@ fn is_wanted(name: &str) -> bool {
 /// Reads from the artifact what isn't here: `absent`, and what may turn out to be absent next.
 ///
 /// `Err`: why it was not done.
-pub(super) async fn fetch(shelf: &Shelf, comparison: &Comparison, absent: &BTreeSet<String>) -> Result<(), String> {
-    let Comparison { artifact, store, .. } = comparison;
+pub(super) async fn fetch(shelf: &Shelf, coming: Coming<'_>, absent: &BTreeSet<String>) -> Result<(), String> {
+    let Coming { artifact, store, .. } = coming;
     let wanted: Vec<Entry<'_>> = artifact
         .directory()
         .entries()

@@ -2,7 +2,8 @@
 //!
 //! Without tracing, every function that doesn't run the artifact is updated. With it, a function that reaches nothing of
 //! what changed stays on its older code on purpose, so "its code differs from the artifact" no longer says anything.
-//! What does: the names whose content differs between the zip that the function *runs* and the artifact as it will be.
+//! What does: the names whose content differs between the zip that the function *runs* and the artifact as it will be
+//! ([`Coming`]): with what a deploy patches in, as an earlier version was, or for `status` simply as it is.
 //! Both are known from central directories, the live one's read from Lambda ([`live`]), so any machine comes to the same
 //! answer without having been there before.
 //!
@@ -17,6 +18,7 @@
 //! the function counts as affected.
 
 mod contents;
+mod judgement;
 mod live;
 mod verdict;
 
@@ -24,14 +26,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::Serialize;
+use zipedit::S3Store;
 
 use self::contents::Shelf;
+pub(crate) use self::judgement::{Judgement, judge};
 use self::verdict::Name;
 use crate::aws::Cloud;
 use crate::compare::{Comparison, in_background};
 use crate::error::Result;
 use crate::functions::Function;
-use crate::project::Project;
+use crate::project::{Diff, Project};
 use crate::trace::{Entrance, Reach, Tracer};
 use crate::ui::{Ui, plural};
 use crate::via::S3Artifact;
@@ -118,38 +122,63 @@ fn names_of(directory: &zipedit::Directory) -> Names {
     files.map(|entry| (entry.name().into_owned(), (entry.size(), entry.crc32()))).collect()
 }
 
+/// The artifact as it is to be: one that is in S3, and what is to be patched into it.
+#[derive(Clone, Copy)]
+pub(crate) struct Coming<'a> {
+    pub(crate) store: &'a S3Store,
+    /// May be an earlier version, which becomes the current one.
+    pub(crate) artifact: &'a S3Artifact,
+    /// `None`: nothing.
+    pub(crate) patch: Option<&'a Diff>,
+}
+
+impl<'a> From<&'a Comparison> for Coming<'a> {
+    /// The artifact with all that differs here.
+    fn from(comparison: &'a Comparison) -> Self {
+        Self { store: &comparison.store, artifact: &comparison.artifact, patch: Some(&comparison.diff) }
+    }
+}
+
+impl Coming<'_> {
+    /// Names and contents of its files, of an artifact with these.
+    fn expected(&self, current: &Names) -> Names {
+        let mut expected = current.clone();
+        let Some(patch) = self.patch else { return expected };
+        for put in patch.puts() {
+            expected.insert(put.name.clone(), (put.size, put.crc32));
+        }
+        for name in &patch.deleted {
+            expected.remove(name);
+        }
+        expected
+    }
+}
+
 /// What one project's change is about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Question<'a> {
     pub(crate) ui: &'a Ui,
     pub(crate) cloud: &'a Cloud,
     pub(crate) project: &'a Project,
-    /// base64 of the artifact's SHA-256 as it is now, where it is remembered: functions with this code need not be asked
-    /// for what they run.
+    /// base64 of the SHA-256 of the artifact in S3, where it is remembered: functions with this code need not be asked for
+    /// what they run.
     pub(crate) sha256: Option<&'a str>,
 }
 
 impl Question<'_> {
-    /// Finds out what the difference in `comparison` means for each function.
+    /// Finds out what it means for each function that the artifact becomes the one that is `coming`.
     ///
     /// # Errors
     ///
     /// Only when work in the background broke off. What can't be read makes functions affected.
-    pub(crate) async fn ask(&self, comparison: &Comparison, functions: &[Function]) -> Result<Effects> {
+    pub(crate) async fn ask(&self, coming: Coming<'_>, functions: &[Function]) -> Result<Effects> {
         let _progress = self.ui.progress("Following imports");
         let start = std::time::Instant::now();
-        let current = Arc::new(names(&comparison.artifact));
-        let diff = &comparison.diff;
-        let mut expected = Names::clone(&current);
-        for put in diff.puts() {
-            expected.insert(put.name.clone(), (put.size, put.crc32));
-        }
-        for name in &diff.deleted {
-            expected.remove(name);
-        }
+        let current = Arc::new(names(coming.artifact));
+        let expected = coming.expected(&current);
 
-        let live = live::all(self.cloud, &comparison.artifact, &current, self.sha256, functions);
-        let traced = self.trace(comparison, &expected, functions);
+        let live = live::all(self.cloud, coming.artifact, &current, self.sha256, functions);
+        let traced = self.trace(coming, &expected, functions);
         let (live, traced) = tokio::join!(live, traced);
         let traced = traced?;
         let reaches: Vec<&Reach> = traced.values().collect();
@@ -192,13 +221,13 @@ impl Question<'_> {
     /// What each distinct handler reaches in the artifact as it will be.
     async fn trace(
         &self,
-        comparison: &Comparison,
+        coming: Coming<'_>,
         expected: &Names,
         functions: &[Function],
     ) -> Result<HashMap<Entrance, Reach>> {
         let entrances: Vec<Entrance> = functions.iter().map(entrance).collect::<BTreeSet<_>>().into_iter().collect();
-        let shelf = Arc::new(Shelf::new(self.project, comparison, expected));
-        let tree = shelf.tree(&comparison.artifact, expected);
+        let shelf = Arc::new(Shelf::new(self.project, coming.patch, expected));
+        let tree = shelf.tree(coming.artifact, expected);
         let is_static = self.project.taken_as_static();
         let tracer = Tracer::new(tree, Arc::clone(&shelf) as _, is_static);
 
@@ -214,7 +243,7 @@ impl Question<'_> {
             return Ok(entrances.into_iter().zip(reaches).collect());
         }
         // node_modules that aren't installed here, files that a build made elsewhere: the artifact has them.
-        match contents::fetch(&shelf, comparison, &absent).await {
+        match contents::fetch(&shelf, coming, &absent).await {
             Ok(()) => {
                 let (_, entrances, reaches) = walk(tracer.again(), entrances).await?;
                 Ok(entrances.into_iter().zip(reaches.into_iter().map(Reach::bounded_by_absence)).collect())

@@ -36,12 +36,16 @@ pub(crate) struct Rollback {
     pub(crate) steps: u32,
 
     /// List the versions, as `quickdeploy history` does
-    #[arg(long, conflicts_with_all = ["to", "steps", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["to", "steps", "dry_run", "all"])]
     pub(crate) list: bool,
 
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+
+    /// Update every function that does not run the version, whatever its imports reach
+    #[arg(long)]
+    pub(crate) all: bool,
 
     #[command(flatten)]
     pub(crate) artifacts: Chosen,

@@ -98,7 +98,7 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Diff) -> Result<u
                     let object = comparison.artifact.object();
                     let sha256 = remembered.sha256_of(object.etag(), object.version_id());
                     let question = Question { ui: &part, cloud: &cloud, project, sha256 };
-                    Some(question.ask(&comparison, &functions).await?)
+                    Some(question.ask((&comparison).into(), &functions).await?)
                 }
                 None => None,
             };
@@ -198,11 +198,15 @@ fn reasons(effect: &FileEffect, all: bool) -> Vec<String> {
             None => by_reason.push((why, vec![function])),
         }
     }
-    let functions = |functions: &[&str]| match functions {
+    by_reason.iter().map(|(reason, names)| format!("{}: {}", named(names, all), printable(reason))).collect()
+}
+
+/// The functions, or how many they are.
+pub(super) fn named(functions: &[&str], all: bool) -> String {
+    match functions {
         many if many.len() > NAMED && !all => plural(many.len(), "function"),
         few => few.join(", "),
-    };
-    by_reason.iter().map(|(reason, names)| format!("{}: {}", functions(names), printable(reason))).collect()
+    }
 }
 
 /// `A name  size`, `M name  size`, `D name`: legible without colour, easy to cut by columns.

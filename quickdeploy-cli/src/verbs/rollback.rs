@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::args::{self, Global};
 use crate::error::Result;
 use crate::interrupt::Interrupts;
+use crate::project::Affected;
 use crate::rollback::{Goal, Rollback, RolledBack};
 use crate::ui::{Ui, duration, plural};
 use crate::update::Status;
@@ -23,7 +24,16 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Rollback) -> Resu
         Some(version) => Goal::Version(version.clone()),
         None => Goal::Steps(args.steps),
     };
-    let rollback = Rollback { ui, cloud: &cloud, project: &project, artifact, functions, goal, dry_run: args.dry_run };
+    let rollback = Rollback {
+        ui,
+        cloud: &cloud,
+        project: &project,
+        artifact,
+        functions,
+        goal,
+        dry_run: args.dry_run,
+        affected: if args.all { Affected::All } else { settings.affected },
+    };
     let done = rollback.carry_out(&interrupts).await?;
     show(ui, &done);
     ui.document(&done)?;
@@ -42,15 +52,23 @@ fn show(ui: &Ui, done: &RolledBack) {
     }
     let took = duration(Duration::from_millis(done.elapsed_ms));
     let total = plural(done.functions.len(), "function");
+    let unaffected = count(Status::Unaffected);
+    let left = if unaffected == 0 { String::new() } else { format!(", {unaffected} not affected") };
+    for outcome in done.functions.iter().filter(|outcome| outcome.status == Status::Unaffected) {
+        ui.verbose(format!("`{}` is not affected: {}", outcome.name, outcome.reason.as_deref().unwrap_or_default()));
+    }
     if failed > 0 {
         ui.warning(
             format!("{failed} of {total} not running the artifact, after {took}"),
             &[format!("run `{}` again: only those are updated", done.again)],
         );
     } else if done.dry_run {
-        ui.status("Dry run", format!("nothing was changed; {stale} of {total} would be updated"));
+        ui.status("Dry run", format!("nothing was changed; {stale} of {total} would be updated{left}"));
     } else if live == 0 {
-        ui.status("Finished", format!("nothing to do: {total} already live, in {took}"));
+        let settled = plural(done.functions.len() - unaffected, "function");
+        ui.status("Finished", format!("nothing to do: {settled} already live{left}, in {took}"));
+    } else if unaffected > 0 {
+        ui.status("Finished", format!("{live} of {total} updated{left}, in {took}"));
     } else {
         ui.status("Finished", format!("{live} of {total} updated, all live in {took}"));
     }

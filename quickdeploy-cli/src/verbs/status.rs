@@ -15,6 +15,9 @@ use crate::ui::{Align, Table, Ui, ago, bytes, count, moment, plural, printable};
 use crate::versions::{self, Versioning, short, short_length};
 use crate::via::DEFAULT_FUNCTION;
 
+/// Column at which texts begin.
+const INDENT: usize = 13;
+
 /// The JSON document.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -96,9 +99,15 @@ fn show(ui: &Ui, standing: &Standing) {
     if !standing.functions.is_empty() {
         ui.result(table(standing).render(ui.width()));
     }
-    for function in standing.functions.iter().filter(|function| function.reason.is_some()) {
-        let reason = function.reason.as_deref().unwrap_or_default();
-        ui.warning(format!("`{}` {}: {reason}", function.name, trouble(function.state)), &[]);
+    for (state, label) in [(State::Stale, "Stale"), (State::Unaffected, "Not affected")] {
+        let mut lines = reasons(standing, state, ui.is_verbose()).into_iter().map(|it| ui.paragraph(&it, INDENT));
+        lines.next().into_iter().for_each(|first| line(label, first));
+        lines.for_each(more);
+    }
+    for function in &standing.functions {
+        if let (State::Failed | State::Inactive, Some(reason)) = (function.state, &function.reason) {
+            ui.warning(format!("`{}` {}: {reason}", function.name, trouble(function.state)), &[]);
+        }
     }
     for error in &standing.errors {
         ui.error(error);
@@ -107,6 +116,22 @@ fn show(ui: &Ui, standing: &Standing) {
     for hint in hints(standing) {
         ui.hint(&hint);
     }
+}
+
+/// A line for each reason for this state, with the functions that it holds for.
+fn reasons(standing: &Standing, state: State, all: bool) -> Vec<String> {
+    let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
+    for function in standing.functions.iter().filter(|function| function.state == state) {
+        let Some(why) = function.reason.as_deref() else { continue };
+        match by_reason.iter_mut().find(|(reason, _)| *reason == why) {
+            Some((_, functions)) => functions.push(&function.name),
+            None => by_reason.push((why, vec![&function.name])),
+        }
+    }
+    by_reason
+        .iter()
+        .map(|(why, functions)| format!("{}: {}", super::diff::named(functions, all), printable(why)))
+        .collect()
 }
 
 fn artifact_lines(artifact: &ArtifactStanding, standing: &Standing) -> Vec<String> {
@@ -201,6 +226,7 @@ fn table(standing: &Standing) -> Table {
 fn word(state: State) -> &'static str {
     match state {
         State::Live => "live",
+        State::Unaffected => "not affected",
         State::Stale => "stale",
         State::InProgress => "in progress",
         State::Failed => "FAILED",
@@ -232,8 +258,10 @@ fn summary(standing: &Standing) -> String {
     if !standing.errors.is_empty() {
         parts.push(format!("{} not answered", plural(standing.errors.len(), "question")));
     }
+    let unaffected = with(State::Unaffected);
+    let left = if unaffected == 0 { String::new() } else { format!(", {unaffected} not affected") };
     match parts.is_empty() {
-        true => format!("nothing to do: {} live", plural(total, "function")),
+        true => format!("nothing to do: {} live{left}", plural(total - unaffected, "function")),
         false => parts.join("; "),
     }
 }

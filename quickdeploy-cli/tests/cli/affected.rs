@@ -324,3 +324,103 @@ async fn several_artifacts_are_traced_without_being_asked() {
         document["artifacts"][0]["functions"].as_array().unwrap().iter().map(|function| &function["status"]).collect();
     assert_eq!(statuses, ["live", "unaffected"]);
 }
+
+async fn standing(world: &World) -> Value {
+    world.run(&["status", "--exit-code", "--json"]).await.expect_code(0).json()
+}
+
+fn states(document: &Value) -> Vec<(&str, &str)> {
+    let functions = document["functions"].as_array().unwrap();
+    functions.iter().map(|it| (it["name"].as_str().unwrap(), it["state"].as_str().unwrap())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_knows_who_was_left_on_older_code_on_purpose() {
+    let world = world().await;
+    world.write("lib/of-a.js", "exports.a = 'longer';\n");
+    deploy(&world).await;
+    world.cloud.clear_requests();
+    let document = standing(&world).await;
+    assert_eq!(states(&document), [("a", "live"), ("b", "unaffected")]);
+    assert_eq!((&document["clean"], &document["functions"][0]["reason"]), (&json!(true), &Value::Null));
+    assert_eq!(document["functions"][1]["reason"], "does not load the changed file");
+    assert_eq!(document["functions"][1]["versionsBehind"], 1);
+    // Only the one that doesn't run the artifact was read, and of that the end.
+    assert_eq!(world.requests("DownloadCode").iter().map(|it| it.status).collect::<Vec<_>>(), [206]);
+    assert_eq!(world.requests("GetObject").len(), 1, "the artifact's tail");
+
+    let shown = world.run(&["status"]).await.expect_code(0);
+    assert!(shown.stdout.contains("Not affected b: does not load the changed file\n"), "{}", shown.stdout);
+    assert!(shown.stderr.contains("nothing to do: 1 function live, 1 not affected"), "{}", shown.stderr);
+
+    // On a machine that never deployed this, too.
+    forget(&world);
+    assert_eq!(states(&standing(&world).await), [("a", "live"), ("b", "unaffected")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_reads_no_function_that_runs_the_artifact() {
+    let world = world().await;
+    world.write("lib/shared.js", "exports.shared = 'longer';\n");
+    deploy(&world).await;
+    world.cloud.clear_requests();
+    assert_eq!(states(&standing(&world).await), [("a", "live"), ("b", "live")]);
+    assert!(world.requests("DownloadCode").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_says_why_a_function_is_stale() {
+    let world = world().await;
+    world.write("lib/shared.js", "exports.shared = 'longer';\n");
+    world.run(&["--function", "a"]).await.expect_code(0);
+    // What isn't deployed yet makes nobody stale.
+    world.write("a.js", "// edited, and not deployed\n");
+    let ran = world.run(&["status", "--exit-code", "--json"]).await.expect_code(1);
+    let document = ran.json();
+    assert_eq!(states(&document), [("a", "live"), ("b", "stale")]);
+    assert_eq!(document["functions"][1]["reason"], "b.js → lib/shared.js");
+    let shown = world.run(&["status"]).await.expect_code(0);
+    assert!(shown.stdout.contains("Stale b: b.js → lib/shared.js\n"), "{}", shown.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_updates_those_that_the_step_back_affects() {
+    let world = world().await;
+    let original = world.live("b").await;
+    world.write("lib/of-a.js", "exports.a = 2;\n");
+    deploy(&world).await;
+    let dry = world.run(&["rollback", "--dry-run", "--json"]).await.expect_code(0);
+    assert_eq!(statuses(&dry), both("stale", "unaffected"));
+    world.cloud.clear_requests();
+    let ran = world.run(&["rollback", "--json"]).await.expect_code(0);
+    // `b` had never left the version that it went back to.
+    assert_eq!(world.requests("UpdateFunctionCode").len(), 1);
+    assert_eq!(statuses(&ran)["a"], "live");
+    assert_eq!(ran.json()["functions"][0]["reason"], "a.js → lib/of-a.js");
+    assert_eq!((world.live("a").await, world.live("b").await), (original.clone(), original));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_leaves_who_loads_nothing_of_it_and_updates_all_on_demand() {
+    let world = world().await;
+    let before = world.live("b").await;
+    for content in ["exports.a = 'one';\n", "exports.a = 'the newest';\n"] {
+        world.write("lib/of-a.js", content);
+        deploy(&world).await;
+    }
+    let ran = world.run(&["rollback", "--json"]).await.expect_code(0);
+    assert_eq!(statuses(&ran), both("live", "unaffected"));
+    assert_eq!(ran.json()["functions"][1]["reason"], "does not load the changed file");
+    assert!(ran.stderr.contains("1 of 2 functions updated, 1 not affected"), "{}", ran.stderr);
+    assert_eq!(world.live("b").await, before);
+    // What it left alone, `status` leaves alone, too.
+    let states_now = world.run(&["status", "--json"]).await.expect_code(0).json();
+    assert_eq!(states(&states_now), [("a", "live"), ("b", "unaffected")]);
+
+    let ran = world.run(&["deploy", "--all", "--json"]).await.expect_code(0);
+    assert_eq!(statuses(&ran), both("live", "live"));
+    let ran = world.run(&["rollback", "--all", "--json"]).await.expect_code(0);
+    assert_eq!(statuses(&ran), both("live", "live"));
+    assert_eq!(world.live("a").await, world.live("b").await);
+    assert_eq!(world.live("b").await.0, sha256(&world.artifact().await));
+}

@@ -48,6 +48,7 @@ use std::sync::Arc;
 pub use cloudformation::{CloudFormationSettings, StackControl};
 pub use codebuild::CodeBuildSettings;
 pub use faults::{Action, Fault, Faults, Link};
+pub use iam::IamSettings;
 pub use lambda::{BuiltinFunction, LambdaControl, LambdaSettings, LogEvent};
 pub use log::{Record, Service};
 
@@ -100,6 +101,7 @@ pub struct Builder {
     lambda: LambdaSettings,
     codebuild: CodeBuildSettings,
     cloudformation: CloudFormationSettings,
+    iam: IamSettings,
     credentials: Credentials,
     link: Link,
 }
@@ -155,6 +157,13 @@ impl Builder {
         self
     }
 
+    /// How IAM behaves.
+    #[must_use]
+    pub fn iam(mut self, settings: IamSettings) -> Self {
+        self.iam = settings;
+        self
+    }
+
     /// A further access key id and its secret. Requests signed with this id are verified. `test` / `test` is always known.
     #[must_use]
     pub fn credential(mut self, access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
@@ -193,7 +202,8 @@ impl Builder {
         };
         let logs: Arc<logs::Logs> = Arc::default();
         let objects = Arc::clone(&store) as Arc<dyn lambda::Objects>;
-        let lambda = lambda::Lambda::new(self.lambda, objects, Arc::clone(&logs));
+        let iam = Arc::new(iam::Iam::new(self.iam));
+        let lambda = lambda::Lambda::new(self.lambda, objects, Arc::clone(&iam), Arc::clone(&logs));
         if let Some(path) = &self.data_dir {
             let kept = lambda.keep_in(path.join("lambda")).await;
             kept.map_err(|(path, message)| Error::DataDir { path, message })?;
@@ -203,7 +213,6 @@ impl Builder {
             let kept = codebuild.keep_in(path.join("codebuild")).await;
             kept.map_err(|(path, message)| Error::DataDir { path, message })?;
         }
-        let iam: Arc<iam::Iam> = Arc::default();
         let cloudformation = cloudformation::CloudFormation::new(
             self.cloudformation,
             cloudformation::Services {
@@ -266,6 +275,7 @@ impl LocalCloud {
             lambda: LambdaSettings::default(),
             codebuild: CodeBuildSettings::default(),
             cloudformation: CloudFormationSettings::default(),
+            iam: IamSettings::default(),
             credentials: Credentials::default(),
             link: Link::default(),
         }

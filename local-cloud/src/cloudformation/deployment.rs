@@ -465,7 +465,12 @@ impl Deployment {
         let fate = self.cloudformation.take_fate(name);
         let made = match fate.failure {
             Some(reason) => Err(Failure(reason)),
-            None => self.cloudformation.services().create(&place, kind, wanted).await,
+            None => {
+                if self.express {
+                    self.until_needed_roles_are_known(name).await;
+                }
+                self.cloudformation.services().create(&place, kind, wanted).await
+            }
         };
         let Made { physical_id, attributes } = match made {
             Ok(made) => made,
@@ -482,6 +487,18 @@ impl Deployment {
         match self.stable(name, kind, &physical_id, fate.delay).await {
             Ok(()) => true,
             Err(Failure(reason)) => self.failed(name, failed, &reason),
+        }
+    }
+
+    /// An EXPRESS deployment calls a role done before it is known everywhere, and what needs it is tried until it works.
+    async fn until_needed_roles_are_known(&self, name: &str) {
+        let roles: Vec<String> = self.with(|stack| {
+            let needed = stack.resources.get(name).map(|resource| resource.depends_on.clone()).unwrap_or_default();
+            let needed = needed.iter().filter_map(|name| stack.resources.get(name));
+            needed.filter(|other| other.kind == "AWS::IAM::Role").map(|role| role.physical_id.clone()).collect()
+        });
+        for role in roles {
+            self.cloudformation.services().iam.propagated(&role).await;
         }
     }
 

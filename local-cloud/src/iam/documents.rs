@@ -73,6 +73,33 @@ fn check_statement(statement: &Value, kind: Kind) -> Result<()> {
     Ok(())
 }
 
+/// Whether a trust policy lets a service, such as `lambda.amazonaws.com`, assume its role. Conditions are taken as met.
+pub(super) fn trusts(text: &str, service: &str) -> bool {
+    let Ok(document) = serde_json::from_str::<Value>(text) else { return false };
+    let statements = listed(&document["Statement"]);
+    let about = |statement: &&Value| {
+        let actions = listed(&statement["Action"]);
+        let principal = &statement["Principal"];
+        let services = listed(&principal["Service"]);
+        let assumes = actions
+            .iter()
+            .filter_map(|action| action.as_str())
+            .any(|action| ["*", "sts:*", "sts:assumerole"].contains(&action.to_ascii_lowercase().as_str()));
+        assumes && (principal == "*" || services.iter().any(|named| *named == service))
+    };
+    let has = |effect: &str| statements.iter().copied().filter(about).any(|statement| statement["Effect"] == effect);
+    has("Allow") && !has("Deny")
+}
+
+/// One or many, as policies have it.
+fn listed(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(items) => items.iter().collect(),
+        one => vec![one],
+    }
+}
+
 /// A document as answers carry it: percent-encoded after RFC 3986.
 pub(super) fn encoded(document: &str) -> String {
     let mut out = String::with_capacity(document.len() * 2);
@@ -104,6 +131,25 @@ mod tests {
         );
         assert_eq!(check("nonsense", Kind::Identity).unwrap_err().message, "This policy contains invalid Json");
         assert_eq!(check("{}", Kind::Identity).unwrap_err().code, "MalformedPolicyDocument");
+    }
+
+    #[test]
+    fn a_role_is_assumed_only_by_whom_its_trust_policy_names() {
+        let trust = |effect: &str, service: &str, action: &str| {
+            format!(
+                r#"{{"Statement":[{{"Effect":"{effect}","Principal":{{"Service":{service}}},"Action":{action}}}]}}"#
+            )
+        };
+        let lambda = r#"["edgelambda.amazonaws.com", "lambda.amazonaws.com"]"#;
+        for (document, trusted) in [
+            (trust("Allow", lambda, r#""sts:AssumeRole""#), true),
+            (trust("Allow", lambda, r#"["sts:TagSession", "sts:*"]"#), true),
+            (trust("Allow", lambda, r#""sts:TagSession""#), false),
+            (trust("Allow", r#""ec2.amazonaws.com""#, r#""sts:AssumeRole""#), false),
+            (trust("Deny", lambda, r#""sts:AssumeRole""#), false),
+        ] {
+            assert_eq!(trusts(&document, "lambda.amazonaws.com"), trusted, "{document}");
+        }
     }
 
     #[test]

@@ -1,12 +1,17 @@
 //! IAM: roles, their policies, and managed policies. They are kept and held against AWS's rules for their shape, never
 //! enforced: every caller may do everything.
 //!
+//! Lambda alone asks whether it may assume a function's role ([`Iam::can_be_assumed`]): a role whose trust policy doesn't
+//! name it can't be, and neither can a new one for as long as [`IamSettings::propagation`] says. A role that was never
+//! made here is taken at its word.
+//!
 //! IAM is one for all regions. CloudFormation creates and deletes roles through the same methods as the operations do.
 
 mod documents;
 mod operations;
 mod policies;
 mod roles;
+mod settings;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -17,6 +22,7 @@ use crate::protocol::query::{Answer, Call, Refusal};
 use crate::record::{Fault, RecordFile};
 
 pub(crate) use roles::{Role, RoleInput};
+pub use settings::IamSettings;
 
 use policies::Policies;
 use roles::Roles;
@@ -29,6 +35,7 @@ type Result<T> = std::result::Result<T, Refusal>;
 /// The IAM of a local cloud.
 #[derive(Debug, Default)]
 pub(crate) struct Iam {
+    settings: IamSettings,
     state: Mutex<State>,
     file: OnceLock<RecordFile>,
 }
@@ -40,6 +47,10 @@ struct State {
 }
 
 impl Iam {
+    pub(crate) fn new(settings: IamSettings) -> Self {
+        Self { settings, ..Self::default() }
+    }
+
     /// Keeps everything in a file, and brings back what is already in it.
     pub(crate) async fn keep_in(&self, file: PathBuf) -> std::result::Result<(), Fault> {
         let file = RecordFile::at(file);

@@ -1,8 +1,11 @@
 //! Roles, with their trust policies, inline policies, attached policies and tags.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::documents::{Kind, check};
+use tokio::time::Instant;
+
+use super::documents::{Kind, check, trusts};
 use super::{
     Iam, Result, already_exists, checked_name, checked_path, conflict, entity_id, invalid, no_such_entity, now,
 };
@@ -31,6 +34,9 @@ pub(crate) struct Role {
     /// Names by the ARNs of attached policies.
     pub(crate) attached: BTreeMap<String, String>,
     pub(crate) tags: BTreeMap<String, String>,
+    /// When it was made, in this life of the cloud. One from an earlier life is known everywhere by now.
+    #[serde(skip)]
+    made: Option<Instant>,
 }
 
 /// What a new role is made of.
@@ -94,6 +100,7 @@ impl Iam {
             attached: BTreeMap::new(),
             tags: input.tags,
             name: name.clone(),
+            made: Some(Instant::now()),
         };
         state.roles.insert(name, role.clone());
         Ok(role)
@@ -101,6 +108,27 @@ impl Iam {
 
     pub(crate) fn role(&self, name: &str) -> Result<Role> {
         self.state().roles.get(name).cloned().ok_or_else(|| missing(name))
+    }
+
+    /// Whether Lambda may assume the role with this ARN, now. One that isn't kept here may be.
+    pub(crate) fn can_be_assumed(&self, arn: &str) -> bool {
+        let state = self.state();
+        state
+            .roles
+            .values()
+            .find(|role| role.arn == arn)
+            .is_none_or(|role| trusts(&role.trust, "lambda.amazonaws.com") && self.propagates_for(role).is_zero())
+    }
+
+    /// Waits until a role is known everywhere.
+    pub(crate) async fn propagated(&self, name: &str) {
+        let left = self.state().roles.get(name).map(|role| self.propagates_for(role));
+        tokio::time::sleep(left.unwrap_or_default()).await;
+    }
+
+    /// For how long a role isn't known everywhere yet.
+    fn propagates_for(&self, role: &Role) -> Duration {
+        role.made.map_or(Duration::ZERO, |made| self.settings.propagation.saturating_sub(made.elapsed()))
     }
 
     pub(super) fn roles(&self, prefix: &str) -> Vec<Role> {

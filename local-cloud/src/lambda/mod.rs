@@ -50,6 +50,7 @@ use request::Request;
 use router::{NoRoute, Operation};
 use throttle::TokenBucket;
 
+use crate::iam::Iam;
 use crate::logs::Logs;
 
 pub(crate) use clock::epoch_millis;
@@ -115,6 +116,7 @@ pub(crate) struct Answer {
 pub(crate) struct Lambda {
     settings: LambdaSettings,
     objects: Arc<dyn Objects>,
+    iam: Arc<Iam>,
     registry: Mutex<Registry>,
     packages: CodeCache,
     pool: Arc<Pool>,
@@ -126,10 +128,17 @@ pub(crate) struct Lambda {
 }
 
 impl Lambda {
-    /// A Lambda without functions that deploys code from `objects`, and whose functions write into `logs`.
-    pub(crate) fn new(settings: LambdaSettings, objects: Arc<dyn Objects>, logs: Arc<Logs>) -> Arc<Self> {
+    /// A Lambda without functions that deploys code from `objects`, whose functions have their roles in `iam` and write
+    /// into `logs`.
+    pub(crate) fn new(
+        settings: LambdaSettings,
+        objects: Arc<dyn Objects>,
+        iam: Arc<Iam>,
+        logs: Arc<Logs>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             objects,
+            iam,
             registry: Mutex::default(),
             packages: CodeCache::default(),
             pool: Pool::new(&settings, Arc::clone(&logs)),
@@ -139,6 +148,14 @@ impl Lambda {
             settings,
             archive: OnceLock::new(),
         })
+    }
+
+    /// Refuses a role that Lambda can't assume, or not yet.
+    fn require_assumable(&self, role: &str) -> errors::Result<()> {
+        if self.iam.can_be_assumed(role) {
+            return Ok(());
+        }
+        Err(ApiError::invalid("The role defined for the function cannot be assumed by Lambda."))
     }
 
     /// Keeps functions in a directory, and brings back those that are already in it. Built-in functions are not kept.

@@ -1,8 +1,14 @@
 //! IAM by its own operations.
 
-use aws_sdk_iam::types::Tag;
+use std::time::Duration;
 
-use crate::support::{Bench, refused};
+use aws_sdk_cloudformation::types::{Capability, DeploymentConfig, DeploymentConfigMode};
+use aws_sdk_iam::types::Tag;
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::{FunctionCode, Runtime};
+use local_cloud::IamSettings;
+
+use crate::support::{Bench, HELLO, quick, refused, status};
 
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
 const POLICY: &str =
@@ -73,4 +79,63 @@ async fn what_iam_does_not_have_is_refused_by_name() {
     let (code, message) = refused(simulated.action_names("s3:GetObject").send().await);
     assert_eq!(code, "InvalidAction");
     assert!(message.contains("SimulatePrincipalPolicy"), "{message}");
+}
+
+const NOT_ASSUMABLE: (&str, &str) =
+    ("InvalidParameterValueException", "The role defined for the function cannot be assumed by Lambda.");
+
+/// Creates a function of this role: the error's code and message, if it is refused.
+async fn function_with(bench: &Bench, role: &str) -> Result<(), (String, String)> {
+    let code = FunctionCode::builder().zip_file(Blob::new(zip_of_nothing())).build();
+    let call = bench.lambda.create_function().function_name("f").role(role).runtime(Runtime::Python312);
+    let made = call.handler("index.handler").code(code).send().await;
+    if made.is_ok() { Ok(()) } else { Err(refused(made)) }
+}
+
+/// A zip with one empty file.
+fn zip_of_nothing() -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("index.py", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.finish().unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn lambda_cannot_assume_a_new_role_before_it_is_known_everywhere() {
+    let propagation = Duration::from_millis(400);
+    let bench = Bench::with(quick().iam(IamSettings { propagation })).await;
+    let begun = tokio::time::Instant::now();
+    let made = bench.iam.create_role().role_name("r").assume_role_policy_document(TRUST).send().await.unwrap();
+    let arn = made.role.unwrap().arn;
+    let (code, message) = function_with(&bench, &arn).await.unwrap_err();
+    assert_eq!((code.as_str(), message.as_str()), NOT_ASSUMABLE);
+    while function_with(&bench, &arn).await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it never becomes known");
+    }
+    assert!(begun.elapsed() >= propagation);
+}
+
+#[tokio::test]
+async fn lambda_cannot_assume_a_role_that_trusts_somebody_else() {
+    let bench = Bench::start().await;
+    let trust = TRUST.replace("lambda", "ec2");
+    let made = bench.iam.create_role().role_name("r").assume_role_policy_document(trust).send().await.unwrap();
+    let arn = made.role.unwrap().arn;
+    let (code, message) = function_with(&bench, &arn).await.unwrap_err();
+    assert_eq!((code.as_str(), message.as_str()), NOT_ASSUMABLE);
+    bench.iam.update_assume_role_policy().role_name("r").policy_document(TRUST).send().await.unwrap();
+    function_with(&bench, &arn).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stack_waits_for_its_own_role_in_every_mode() {
+    let propagation = Duration::from_millis(300);
+    let bench = Bench::with(quick().iam(IamSettings { propagation })).await;
+    for mode in [DeploymentConfigMode::Standard, DeploymentConfigMode::Express] {
+        let name = mode.as_str().to_lowercase();
+        let config = DeploymentConfig::builder().mode(mode).build();
+        let call = bench.cloudformation.create_stack().stack_name(&name).template_body(HELLO);
+        call.capabilities(Capability::CapabilityIam).deployment_config(config).send().await.unwrap();
+        let stack = bench.ended(&name).await;
+        assert_eq!(status(&stack), "CREATE_COMPLETE", "{:?}", stack.stack_status_reason);
+    }
 }

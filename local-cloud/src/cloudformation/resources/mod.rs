@@ -374,6 +374,10 @@ impl Services {
     pub(super) async fn stabilize(&self, place: &Place, kind: &str, physical_id: &str) -> Result<()> {
         match schema(kind).map(|schema| schema.kind) {
             Some(Kind::Function) => function::settled(self, place, physical_id).await,
+            Some(Kind::Role) => {
+                self.iam.propagated(physical_id).await;
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

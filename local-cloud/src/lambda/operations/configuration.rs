@@ -32,6 +32,9 @@ pub(super) fn update(lambda: &Arc<Lambda>, request: &Request) -> Result<Reply> {
     let shown = function.latest.shown();
     let mut configuration = shown.configuration.clone();
     configuration.apply(input.settings)?;
+    if configuration.role != shown.configuration.role {
+        lambda.require_assumable(&configuration.role)?;
+    }
     let deployment = Deployment::new(&wanted.name, LATEST, &shown.region, configuration, shown.artifact.clone());
     let (at, failure) = registry.take_fate(&wanted.name, lambda.settings().update_delay);
     lambda.see_through(&deployment.artifact, at);

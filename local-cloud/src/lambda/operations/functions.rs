@@ -48,6 +48,7 @@ pub(super) async fn create(lambda: &Arc<Lambda>, request: &Request) -> Result<Re
     configuration.set_architectures(input.architectures)?;
     super::tags::check(&input.tags)?;
     lambda.registry().require_absent(&wanted.name)?;
+    lambda.require_assumable(&configuration.role)?;
     let signing =
         input.code_signing_config_arn.map(|arn| lambda.registry().require_signing_config(&arn, &request.scope));
     let signing = signing.transpose()?;

@@ -119,7 +119,7 @@ impl Bench {
         };
         change(&mut settings);
         let objects = Arc::new(Memory::default());
-        let lambda = Lambda::new(settings, Arc::clone(&objects) as Arc<dyn Objects>, Arc::default());
+        let lambda = Lambda::new(settings, Arc::clone(&objects) as Arc<dyn Objects>, Arc::default(), Arc::default());
         lambda.set_endpoint("http://127.0.0.1:1".to_owned());
         Self { lambda, objects }
     }

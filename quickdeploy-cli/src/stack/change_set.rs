@@ -198,11 +198,16 @@ fn parameters(request: &Request, kept: &[String]) -> Vec<Parameter> {
     given.chain(previous).collect()
 }
 
-/// STANDARD is what CloudFormation does when nothing is said, and endpoints that know no modes take nothing else.
+/// STANDARD is what CloudFormation does when nothing is said, and endpoints that know no modes take nothing else. EXPRESS
+/// leaves a failed stack as it failed unless it is told to roll back
+/// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-express-mode.html>); a deployment that
+/// fails shall leave things as they were in either mode.
 fn deployment_config(mode: DeploymentMode) -> Option<DeploymentConfig> {
     match mode {
         DeploymentMode::Standard => None,
-        DeploymentMode::Express => Some(DeploymentConfig::builder().mode(DeploymentConfigMode::Express).build()),
+        DeploymentMode::Express => {
+            Some(DeploymentConfig::builder().mode(DeploymentConfigMode::Express).disable_rollback(false).build())
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) enum Mode {
 }
 
 /// What was done, in JSON.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Deployed {
@@ -115,9 +115,12 @@ pub(crate) async fn deploy(
     };
     document.changes = changes.unwrap_or_default();
 
-    let after = stacks.newest_event(&change_set.stack_id).await?;
-    let token = match stacks.execute(&change_set, name).await {
-        Ok(token) => token,
+    let begun = async {
+        let after = stacks.newest_event(&change_set.stack_id).await?;
+        Ok((after, stacks.execute(&change_set, name).await?))
+    };
+    let (after, token) = match begun.await {
+        Ok(begun) => begun,
         Err(error) => {
             if let Err(left) = stacks.discard(&change_set).await {
                 ui.warning(&left, left.hints());

@@ -261,16 +261,26 @@ impl Ui {
         Progress::start(self, what)
     }
 
+    /// For what will ask later: nothing shall have been done by the time it turns out that it can't.
+    ///
+    /// # Errors
+    ///
+    /// Standard input is no terminal: nobody can answer.
+    pub(crate) fn require_somebody_to_ask(&self) -> Result<()> {
+        if io::stdin().is_terminal() {
+            return Ok(());
+        }
+        Err(Error::usage("there is nobody to ask: standard input is no terminal")
+            .hint("leave `--confirm` away, or look first with `--dry-run`"))
+    }
+
     /// Asks a question that is answered with yes or no on the terminal. Nothing but `y` and `yes` is a yes.
     ///
     /// # Errors
     ///
     /// Standard input is no terminal: nobody can answer.
     pub(crate) async fn confirm(&self, question: &str) -> Result<bool> {
-        if !io::stdin().is_terminal() {
-            return Err(Error::usage("there is nobody to ask: standard input is no terminal")
-                .hint("leave `--confirm` away, or look first with `--dry-run`"));
-        }
+        self.require_somebody_to_ask()?;
         self.above_progress(|| {
             drop(write!(anstream::stderr(), "{:VERB_WIDTH$} {} [y/N] ", "", question.bold()));
             drop(anstream::stderr().flush());

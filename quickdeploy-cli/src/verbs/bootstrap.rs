@@ -26,6 +26,9 @@ pub(super) struct Deleted<'a> {
 }
 
 pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Bootstrap) -> Result<u8> {
+    if args.confirm {
+        ui.require_somebody_to_ask()?;
+    }
     let interrupts = Interrupts::listen();
     let projects = projects(global, &args.artifacts)?;
     let settings: Vec<&Settings> = projects.iter().map(Project::settings).collect();

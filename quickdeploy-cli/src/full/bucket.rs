@@ -25,7 +25,11 @@ const UNFINISHED_DAYS: i32 = 7;
 pub(crate) async fn exists(cloud: &Cloud, bucket: &str) -> Result<bool> {
     let what = || format!("could not look at the bucket `{bucket}`");
     match cloud.s3.head_bucket().bucket(bucket).send().await {
-        Ok(_) => Ok(true),
+        // Asked across regions, an endpoint may answer all the same.
+        Ok(answer) => match answer.bucket_region() {
+            Some(region) if region != cloud.region => Err(elsewhere(cloud, bucket, region)),
+            _ => Ok(true),
+        },
         Err(SdkError::ServiceError(answer)) => {
             let region = answer.raw().headers().get("x-amz-bucket-region").map(str::to_owned);
             match (answer.raw().status().as_u16(), region) {

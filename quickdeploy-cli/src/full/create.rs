@@ -21,10 +21,18 @@ const POLL: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Creates one function from the artifact, and waits until it can be invoked.
-pub(super) async fn create(cloud: &Cloud, name: &str, new: &NewFunction, role: &Role, target: &Target) -> Outcome {
+/// `waiting` is called when that takes longer because Lambda doesn't know the role yet.
+pub(super) async fn create(
+    cloud: &Cloud,
+    name: &str,
+    new: &NewFunction,
+    role: &Role,
+    target: &Target,
+    waiting: &dyn Fn(),
+) -> Outcome {
     let start = Instant::now();
     let elapsed_ms = || u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-    match tokio::time::timeout(PATIENCE, bring_up(cloud, name, new, role, target)).await {
+    match tokio::time::timeout(PATIENCE, bring_up(cloud, name, new, role, target, waiting)).await {
         Ok(Ok(function)) => Outcome {
             previous_code_sha256: String::new(),
             elapsed_ms: elapsed_ms(),
@@ -52,7 +60,14 @@ fn failed(name: &str, elapsed_ms: u64, error: Error) -> Outcome {
     }
 }
 
-async fn bring_up(cloud: &Cloud, name: &str, new: &NewFunction, role: &Role, target: &Target) -> Result<Function> {
+async fn bring_up(
+    cloud: &Cloud,
+    name: &str,
+    new: &NewFunction,
+    role: &Role,
+    target: &Target,
+    waiting: &dyn Fn(),
+) -> Result<Function> {
     let environment: HashMap<String, String> = new.environment.clone().into_iter().collect();
     let environment =
         (!environment.is_empty()).then(|| Environment::builder().set_variables(Some(environment)).build());
@@ -88,15 +103,21 @@ async fn bring_up(cloud: &Cloud, name: &str, new: &NewFunction, role: &Role, tar
             Ok(_) => break,
             // Somebody else's, or our own whose answer was lost: whatever it runs, it is checked afterwards.
             Err(error) if error.code() == Some("ResourceConflictException") => break,
-            Err(error) if role::is_unknown_to_lambda(&error) && role.created && Instant::now() < deadline => {
+            Err(error) if role::is_unknown_to_lambda(&error) && role.settling && Instant::now() < deadline => {
+                waiting();
                 tokio::time::sleep(role::SETTLING_PAUSE).await;
             }
             Err(error) => {
                 let told = cloud.explain(&format!("could not create the function `{name}`"), &error);
-                return Err(if role::is_unknown_to_lambda(&error) {
-                    told.hint("`role` in quickdeploy.toml has to name a role that lambda.amazonaws.com may assume")
-                } else {
-                    told
+                return Err(match (role::is_unknown_to_lambda(&error), role.settling) {
+                    (false, _) => told,
+                    (true, true) => told
+                        .cause(format!("that is still so {} s after the first try", role::SETTLING.as_secs()))
+                        .hint("a new role may take longer: run `quickdeploy full` again in a minute")
+                        .hint(format!("else look whether lambda.amazonaws.com may assume it: {}", role.arn)),
+                    (true, false) => {
+                        told.hint(format!("let lambda.amazonaws.com assume {}, in its trust policy", role.arn))
+                    }
                 });
             }
         }

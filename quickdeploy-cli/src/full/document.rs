@@ -24,6 +24,7 @@ pub(crate) struct FullDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) role: Option<Role>,
     pub(crate) upload: UploadDocument,
+    /// The same for every artifact of one stack: it is deployed once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stack: Option<stack::Deployed>,
     pub(crate) functions: Vec<Outcome>,

@@ -1,20 +1,28 @@
 //! The functions that the package is for: looked at before anything is done, created and updated after it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use futures::future::try_join_all;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 
 use super::create::create;
-use super::role::Role;
+use super::role::{self, Role};
 use crate::aws::Cloud;
 use crate::error::{Error, Result};
-use crate::functions::{self, Function};
+use crate::functions::{self, Function, UpdateState};
 use crate::guards;
 use crate::interrupt::Interrupts;
 use crate::project::{Functions, NewFunction, Settings};
 use crate::rollout::Rollout;
 use crate::ui::Ui;
 use crate::update::{Outcome, Target};
+
+/// A function that is under way is asked for this often.
+const POLL: Duration = Duration::from_millis(300);
+/// One that isn't at rest by then is given up.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What there is, and what is to be made.
 #[derive(Debug, Default)]
@@ -97,7 +105,7 @@ impl Part<'_> {
         let Self { ui, cloud, settings, with_stack } = *self;
         let Wanted { mut there, missing } = wanted;
         let mut outcomes = match role {
-            Some(role) => self.create_all(&missing, role, target).await,
+            Some(role) => self.create_all(&missing, role, target, interrupts).await?,
             None => Vec::new(),
         };
         if let Some(search) = settings.functions.as_ref().filter(|_| with_stack) {
@@ -109,6 +117,7 @@ impl Part<'_> {
                 Err(error) => return Err(error),
             };
             there.retain(|function| function.zip_package);
+            there = self.at_rest(there, interrupts).await?;
         }
         there.retain(|function| !outcomes.iter().any(|outcome| outcome.name == function.name));
         let rollout = Rollout { ui, cloud, only: &[], effects: None };
@@ -118,19 +127,68 @@ impl Part<'_> {
         Ok(outcomes)
     }
 
-    async fn create_all(&self, missing: &BTreeMap<String, NewFunction>, role: &Role, target: &Target) -> Vec<Outcome> {
+    async fn create_all(
+        &self,
+        missing: &BTreeMap<String, NewFunction>,
+        role: &Role,
+        target: &Target,
+        interrupts: &Interrupts,
+    ) -> Result<Vec<Outcome>> {
         if missing.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let progress = self.ui.progress("Creating functions");
         progress.of(missing.len());
+        let told = Cell::new(false);
+        let waiting = || {
+            if !told.replace(true) {
+                let most = role::SETTLING.as_secs();
+                self.ui.status("Waiting", format!("until Lambda knows the new role, {most} s at most"));
+            }
+        };
         let mut creating: FuturesUnordered<_> =
-            missing.iter().map(|(name, new)| create(self.cloud, name, new, role, target)).collect();
+            missing.iter().map(|(name, new)| create(self.cloud, name, new, role, target, &waiting)).collect();
         let mut outcomes = Vec::new();
-        while let Some(outcome) = creating.next().await {
+        loop {
+            tokio::select! {
+                created = creating.next() => match created {
+                    Some(outcome) => outcomes.push(outcome),
+                    None => return Ok(outcomes),
+                },
+                () = interrupts.nth(1) => {
+                    return Err(Error::new("Interrupted", "interrupted while functions were created: some may be missing")
+                        .hint(format!("`{}` creates the rest", target.again)));
+                }
+            }
             progress.advance();
-            outcomes.push(outcome);
         }
-        outcomes
+    }
+
+    /// The functions when none of them is under way any more. A stack in EXPRESS mode is done before its functions are.
+    async fn at_rest(&self, functions: Vec<Function>, interrupts: &Interrupts) -> Result<Vec<Function>> {
+        let _progress = self.ui.progress("Waiting for the functions");
+        let settled = functions.into_iter().map(|function| async move {
+            let mut function = function;
+            let started = tokio::time::Instant::now();
+            while function.update == UpdateState::InProgress {
+                if started.elapsed() > PATIENCE {
+                    let most = PATIENCE.as_secs();
+                    return Err(Error::new(
+                        "Timeout",
+                        format!("`{}` is still not active after {most} s", function.name),
+                    ));
+                }
+                tokio::time::sleep(POLL).await;
+                function = functions::read(self.cloud, &function.name).await?;
+            }
+            Ok(function)
+        });
+        tokio::select! {
+            settled = try_join_all(settled) => settled,
+            () = interrupts.nth(1) => {
+                Err(Error::new("Interrupted", "interrupted: the stack is deployed, its functions are still being updated")
+                    .hint("`quickdeploy status` shows when they are live"))
+            }
+        }
     }
 }

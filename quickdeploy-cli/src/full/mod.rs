@@ -7,7 +7,8 @@
 //! 4. **Make** what is missing: [`bucket`], [`role`].
 //! 5. **Upload**: [`upload`], unless these bytes are there already. With the package goes what it was made from
 //!    ([`crate::built_from`]) and by whom ([`crate::stamp`]).
-//! 6. **Stack**: [`infrastructure`], with the [`template`] that points at the package.
+//! 6. **Stack**: [`infrastructure`], with the [`template`] that points at the package. Artifacts that end in the same
+//!    stack take each of the steps [`together`], so that there is one change set for all of them.
 //! 7. **Functions**: [`functions`] creates those that are missing, and gives the package to those that run something
 //!    else. After a stack update, too: CloudFormation doesn't touch a function whose S3 key and version didn't change,
 //!    whatever it runs by then.
@@ -25,6 +26,7 @@ mod rehearse;
 mod role;
 mod take_over;
 mod template;
+mod together;
 mod upload;
 
 use std::time::Instant;
@@ -40,7 +42,6 @@ use crate::error::{Error, Result};
 use crate::interrupt::{Interrupts, nothing_changed};
 use crate::memory::{Deployed, Memory};
 use crate::project::{ArtifactUrl, Project};
-use crate::stack::{self, Mode, Stacks};
 use crate::stamp::{self, Writer};
 use crate::ui::{Ui, bytes, count, duration};
 use crate::update::{Status, Target};
@@ -50,31 +51,46 @@ use codebuild::Output;
 pub(crate) use document::FullDocument;
 use document::{BucketDocument, PackageDocument, UploadDocument, Uploaded};
 use functions::Wanted;
-use infrastructure::Infrastructure;
 use package::Package;
-use role::Role;
 use template::PackageLocation;
+pub(crate) use together::{Broken, Together, together};
 
-/// One full build of one artifact.
+/// One full build of one artifact: the steps, which [`Together`] takes.
 #[derive(Debug)]
 pub(crate) struct Full<'a> {
     pub(crate) ui: &'a Ui,
     pub(crate) cloud: &'a Cloud,
     pub(crate) project: &'a Project,
     pub(crate) artifact: ArtifactUrl,
-    /// What becomes of the change set; a dry run changes nothing else either.
-    pub(crate) mode: Mode,
 }
 
 /// What was found before anything is done.
-struct Found {
-    infrastructure: Option<Infrastructure>,
+struct Looked {
+    start: Instant,
+    document: FullDocument,
     wanted: Wanted,
-    /// `None`: there is none, or none is asked for.
-    role: Option<Role>,
     bucket: bool,
     object: Option<S3Object>,
     now: BuiltFrom,
+}
+
+/// What is to be stored.
+struct Prepared {
+    looked: Looked,
+    /// `None`: CodeBuild left the zip.
+    package: Option<Package>,
+    output: Option<Output>,
+}
+
+/// The artifact in its place, and what is still to be done.
+struct Stored {
+    start: Instant,
+    document: FullDocument,
+    wanted: Wanted,
+    now: BuiltFrom,
+    /// base64 of its SHA-256, where it is known.
+    sha256: Option<String>,
+    object: S3Object,
 }
 
 /// The artifact after the upload.
@@ -85,113 +101,23 @@ pub(super) struct Written {
     object: S3Object,
 }
 
-impl Full<'_> {
-    /// Carries it out.
-    ///
-    /// # Errors
-    ///
-    /// Everything that ends it before the functions are updated. That single functions failed is in the answer.
-    pub(crate) async fn carry_out(&self, interrupts: &Interrupts) -> Result<FullDocument> {
-        let start = Instant::now();
-        let Found { infrastructure, wanted, role, bucket, object, now } = {
-            let _progress = self.ui.progress("Looking at what is there");
-            tokio::select! {
-                found = self.look() => found?,
-                () = interrupts.nth(1) => return Err(nothing_changed()),
-            }
-        };
-        let dry_run = self.mode == Mode::DryRun;
-        let mut document = FullDocument {
-            command: "full",
-            ok: true,
-            dry_run,
-            build: None,
-            package: None,
-            bucket: BucketDocument { name: self.artifact.bucket.clone(), created: false },
-            role,
-            upload: self.upload_document(Uploaded::Pending, object.as_ref(), start),
-            stack: None,
-            functions: Vec::new(),
-            elapsed_ms: 0,
-        };
-        if dry_run {
-            self.rehearse(&mut document, infrastructure.as_ref(), &wanted, bucket, interrupts).await?;
-            document.elapsed_ms = millis(start);
-            return Ok(document);
-        }
-
-        let (built, output) = self.build(interrupts).await?;
-        document.build = built;
-        let package = match output {
-            None => Some(self.package(&mut document).await?),
-            Some(_) => None,
-        };
-        if interrupts.so_far() > 0 {
-            return Err(nothing_changed());
-        }
-        self.make_what_is_missing(&mut document, bucket).await?;
-        let store = self.store(&now).await?;
-        let Written { document: upload, sha256, object: written } = match (&package, output) {
-            (Some(package), _) => self.upload(&store, object, package, &now, interrupts).await?,
-            (None, output) => self.take_over(&store, object, output.unwrap_or(Output::Artifact), &now).await?,
-        };
-        document.upload = upload;
-
-        let location = PackageLocation {
-            bucket: self.artifact.bucket.clone(),
-            key: self.artifact.key.clone(),
-            version_id: document.upload.version_id.clone(),
-        };
-        if let Some(infrastructure) = &infrastructure {
-            let deploying = self.deploy_stack(infrastructure, &location, document.role.as_ref(), interrupts).await;
-            let deployed = match deploying {
-                Ok(deployed) if deployed.changed && !deployed.executed => {
-                    Err(Error::new("Refused", "the change set was not executed, as you said"))
-                }
-                deployed => deployed,
-            };
-            match deployed {
-                Ok(deployed) => document.stack = Some(deployed),
-                Err(error) => {
-                    self.disown_template(&written, &now).await;
-                    return Err(error.hint(format!(
-                        "{} is uploaded already; `quickdeploy full` goes on from there",
-                        self.artifact
-                    )));
-                }
-            }
-        }
-        let mut target = Target {
-            bucket: location.bucket,
-            key: location.key,
-            version_id: location.version_id,
-            size: document.upload.size,
-            sha256,
-            again: "quickdeploy full".to_owned(),
-        };
-        let etag = document.upload.etag.clone().unwrap_or_default();
-        let with_stack = infrastructure.is_some();
-        let part = functions::Part { ui: self.ui, cloud: self.cloud, settings: self.project.settings(), with_stack };
-        document.functions = part.bring_up(wanted, document.role.as_ref(), &mut target, &etag, interrupts).await?;
-        document.ok = document.functions.iter().all(|outcome| outcome.status != Status::Failed);
-        self.remember(&document, target.sha256);
-        document.elapsed_ms = millis(start);
-        Ok(document)
+impl Stored {
+    /// Where the package lies.
+    fn location(&self) -> PackageLocation {
+        let BucketDocument { name: bucket, .. } = &self.document.bucket;
+        let key = self.document.upload.url.strip_prefix(&format!("s3://{bucket}/")).unwrap_or_default().to_owned();
+        PackageLocation { bucket: bucket.clone(), key, version_id: self.document.upload.version_id.clone() }
     }
+}
 
-    /// Everything that can be known beforehand, and everything that would end it later.
-    async fn look(&self) -> Result<Found> {
+impl Full<'_> {
+    /// Everything that can be known beforehand of this artifact and its functions.
+    async fn look(&self, with_stack: bool) -> Result<Looked> {
+        let start = Instant::now();
         let settings = self.project.settings();
-        let infrastructure = Infrastructure::of(settings)?;
         let now = {
             let project = self.project.clone();
             blocking(move || project.manifests()).await?
-        };
-        let stack = async {
-            if let Some(Infrastructure { stack, .. }) = &infrastructure {
-                stack::plan(Stacks::new(self.cloud).find(stack).await?.as_ref(), stack)?;
-            }
-            Ok(())
         };
         let role = async {
             match &settings.full.role {
@@ -204,9 +130,65 @@ impl Full<'_> {
             let object = if bucket { self.object().await? } else { None };
             Ok::<_, Error>((bucket, object))
         };
-        let functions = functions::look(self.cloud, settings, infrastructure.is_some());
-        let ((), role, (bucket, object), wanted) = tokio::try_join!(stack, role, object, functions)?;
-        Ok(Found { infrastructure, wanted, role, bucket, object, now: BuiltFrom::new(&now) })
+        let functions = functions::look(self.cloud, settings, with_stack);
+        let (role, (bucket, object), wanted) = tokio::try_join!(role, object, functions)?;
+        let document = FullDocument {
+            command: "full",
+            ok: true,
+            dry_run: false,
+            build: None,
+            package: None,
+            bucket: BucketDocument { name: self.artifact.bucket.clone(), created: false },
+            role,
+            upload: self.upload_document(Uploaded::Pending, object.as_ref(), start),
+            stack: None,
+            functions: Vec::new(),
+            elapsed_ms: 0,
+        };
+        Ok(Looked { start, document, wanted, bucket, object, now: BuiltFrom::new(&now) })
+    }
+
+    /// Builds and packages. Nothing outside of this machine is changed, but what CodeBuild does.
+    async fn prepare(&self, mut looked: Looked, interrupts: &Interrupts) -> Result<Prepared> {
+        let (built, output) = self.build(interrupts).await?;
+        looked.document.build = built;
+        let package = match output {
+            None => Some(self.package(&mut looked.document).await?),
+            Some(_) => None,
+        };
+        if interrupts.so_far() > 0 {
+            return Err(nothing_changed());
+        }
+        Ok(Prepared { looked, package, output })
+    }
+
+    /// Makes what is missing and uploads.
+    async fn store(&self, prepared: Prepared, interrupts: &Interrupts) -> Result<Stored> {
+        let Prepared { looked, package, output } = prepared;
+        let Looked { start, mut document, wanted, bucket, object, now } = looked;
+        self.make_what_is_missing(&mut document, bucket).await?;
+        let store = self.place(&now).await?;
+        let Written { document: upload, sha256, object } = match (&package, output) {
+            (Some(package), _) => self.upload(&store, object, package, &now, interrupts).await?,
+            (None, output) => self.take_over(&store, object, output.unwrap_or(Output::Artifact), &now).await?,
+        };
+        document.upload = upload;
+        Ok(Stored { start, document, wanted, now, sha256, object })
+    }
+
+    /// Gives the functions the package.
+    async fn finish(&self, stored: Stored, with_stack: bool, interrupts: &Interrupts) -> Result<FullDocument> {
+        let PackageLocation { bucket, key, version_id } = stored.location();
+        let Stored { start, mut document, wanted, sha256, .. } = stored;
+        let again = "quickdeploy full".to_owned();
+        let mut target = Target { bucket, key, version_id, size: document.upload.size, sha256, again };
+        let etag = document.upload.etag.clone().unwrap_or_default();
+        let part = functions::Part { ui: self.ui, cloud: self.cloud, settings: self.project.settings(), with_stack };
+        document.functions = part.bring_up(wanted, document.role.as_ref(), &mut target, &etag, interrupts).await?;
+        document.ok = document.functions.iter().all(|outcome| outcome.status != Status::Failed);
+        self.remember(&document, target.sha256);
+        document.elapsed_ms = millis(start);
+        Ok(document)
     }
 
     /// The artifact as it is. `None`: there is none yet.
@@ -220,7 +202,7 @@ impl Full<'_> {
     }
 
     /// The artifact's place, with what its next version will say of itself.
-    async fn store(&self, now: &BuiltFrom) -> Result<S3Store> {
+    async fn place(&self, now: &BuiltFrom) -> Result<S3Store> {
         let stamp = stamp::stamp(Writer::Full, &self.project.settings().root)
             .await
             .lasting(built_from::KEY, now.encode())
@@ -321,10 +303,10 @@ impl Full<'_> {
     }
 
     /// The stack doesn't have the template that the artifact was uploaded with: the next deploy has to say so.
-    async fn disown_template(&self, written: &S3Object, now: &BuiltFrom) {
+    async fn disown_template(&self, stored: &Stored) {
         let Some((template, _)) = &self.project.settings().full.template else { return };
-        let relabelled = match self.store(&now.without(template)).await {
-            Ok(store) => self.relabel(&store, written).await.map(drop),
+        let relabelled = match self.place(&stored.now.without(template)).await {
+            Ok(store) => self.relabel(&store, &stored.object).await.map(drop),
             Err(error) => Err(error),
         };
         if let Err(error) = relabelled {

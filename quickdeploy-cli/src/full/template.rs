@@ -34,9 +34,19 @@ pub(crate) struct Template {
     /// Names of the parameters that it declares.
     pub(super) declared: Vec<String>,
     /// Local directories that the package takes the place of: where in the text, and in which way.
-    places: Vec<(Range<usize>, Shape)>,
+    places: Vec<Place>,
     /// The functions that these belong to.
     pub(super) packaged: Vec<String>,
+}
+
+/// Where in the text a package's place in S3 is to stand.
+#[derive(Clone, Debug)]
+struct Place {
+    /// In bytes.
+    range: Range<usize>,
+    shape: Shape,
+    /// Which of the packages, by the place of its root.
+    package: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,20 +58,20 @@ enum Shape {
 }
 
 impl Template {
-    /// Reads the file.
+    /// Reads the file. `roots`: the directories that packages are made of.
     ///
     /// # Errors
     ///
     /// It can't be read, is neither YAML nor JSON, or names local code that isn't the package.
-    pub(crate) fn read(path: &Path, root: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path, roots: &[&Path]) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Error::file("read the template", path, &error)
                 .hint("`template` in quickdeploy.toml is relative to that file")
         })?;
-        Self::parse(text, path, root)
+        Self::parse(text, path, roots)
     }
 
-    fn parse(text: String, path: &Path, root: &Path) -> Result<Self> {
+    fn parse(text: String, path: &Path, roots: &[&Path]) -> Result<Self> {
         let invalid = |cause: String| {
             Error::new("InvalidTemplate", format!("`{}` is no CloudFormation template", path.display())).cause(cause)
         };
@@ -77,7 +87,7 @@ impl Template {
             declared.into_iter().flatten().filter_map(|(name, _)| text_of(name)).map(str::to_owned).collect();
         let mut template = Self { text: String::new(), declared, places: Vec::new(), packaged: Vec::new() };
         let base = path.parent().unwrap_or(Path::new("."));
-        let locality = Locality { file: path, base, root };
+        let locality = Locality { file: path, base, roots };
         if let Some(global) = get(document, "Globals").and_then(|globals| get(globals, "Function")) {
             template.take("Globals", global, Shape::CodeUri, &text, &locality)?;
         }
@@ -110,19 +120,19 @@ impl Template {
         };
         let Some(node) = get(properties, property) else { return Ok(()) };
         let Some(local) = text_of(node).filter(|text| !text.contains("://")) else { return Ok(()) };
-        locality.check(name, property, local)?;
-        self.places.push((bytes_of(node, text), shape));
+        let package = locality.package(name, property, local)?;
+        self.places.push(Place { range: bytes_of(node, text), shape, package });
         self.packaged.push(name.to_owned());
         Ok(())
     }
 
-    /// The text to send, with the package in place of the project's directory.
-    pub(super) fn packaged_at(&self, package: &PackageLocation) -> String {
-        let PackageLocation { bucket, key, version_id } = package;
+    /// The text to send, with the packages in place of the directories that they are made of, in the order of the roots.
+    pub(super) fn packaged_at(&self, packages: &[&PackageLocation]) -> String {
         let mut places = self.places.clone();
-        places.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
+        places.sort_by_key(|place| std::cmp::Reverse(place.range.start));
         let mut text = self.text.clone();
-        for (range, shape) in places {
+        for Place { range, shape, package } in places {
+            let Some(PackageLocation { bucket, key, version_id }) = packages.get(package) else { continue };
             // JSON is YAML in flow style, so it fits into both.
             let location = match (shape, version_id) {
                 (Shape::Code, Some(version)) => json!({ "S3Bucket": bucket, "S3Key": key, "S3ObjectVersion": version }),
@@ -141,16 +151,31 @@ struct Locality<'a> {
     file: &'a Path,
     /// Paths are relative to the template's directory.
     base: &'a Path,
-    /// The directory that the package is made of.
-    root: &'a Path,
+    /// The directories that packages are made of.
+    roots: &'a [&'a Path],
 }
 
 impl Locality<'_> {
-    fn check(&self, name: &str, property: &str, local: &str) -> Result<()> {
+    /// Which package a local directory stands for.
+    fn package(&self, name: &str, property: &str, local: &str) -> Result<usize> {
         let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| PathBuf::from(path));
-        if canonical(&self.base.join(local)) == canonical(self.root) {
-            return Ok(());
+        let wanted = canonical(&self.base.join(local));
+        let mut found = (0..).zip(self.roots).filter(|(_, root)| canonical(root) == wanted).map(|(place, _)| place);
+        match (found.next(), found.next()) {
+            (Some(package), None) => return Ok(package),
+            (Some(_), Some(_)) => {
+                return Err(Error::new(
+                    "LocalCode",
+                    format!(
+                        "`{name}` in {} has its code in `{local}`, and several artifacts are made of that",
+                        self.file.display()
+                    ),
+                )
+                .hint(format!("let `{property}` name an object in S3, by parameters that the artifacts give")));
+            }
+            (None, _) => {}
         }
+        let roots: Vec<String> = self.roots.iter().map(|root| root.display().to_string()).collect();
         Err(Error::new(
             "LocalCode",
             format!(
@@ -158,8 +183,9 @@ impl Locality<'_> {
                 self.file.display()
             ),
         )
-        .cause(format!("the package is made of {}", self.root.display()))
-        .hint(format!("let `{property}` name the root, or an object in S3; or set `root` in quickdeploy.toml")))
+        .cause(format!("what is packaged is {}", roots.join(", ")))
+        .hint(format!("let `{property}` name the root, or an object in S3; or set `root` in quickdeploy.toml"))
+        .hint("artifacts of one stack are built together: don't choose one of them with `--artifact`"))
     }
 }
 
@@ -190,7 +216,7 @@ mod tests {
 
     fn parse(text: &str) -> Result<Template> {
         let directory = Path::new("/project");
-        Template::parse(text.to_owned(), &directory.join("template.yaml"), directory)
+        Template::parse(text.to_owned(), &directory.join("template.yaml"), &[directory, &directory.join("worker")])
     }
 
     #[test]
@@ -204,7 +230,7 @@ mod tests {
         assert_eq!(template.declared, ["Size"]);
         assert_eq!(template.packaged, ["A", "B"]);
         assert_eq!(
-            template.packaged_at(&package()),
+            template.packaged_at(&[&package()]),
             "# über\nParameters:\n  Size: {Type: Number}\nResources:\n  A:\n    Type: AWS::Lambda::Function\n    \
              Properties:\n      Code: {\"S3Bucket\":\"b\",\"S3Key\":\"k.zip\",\"S3ObjectVersion\":\"v1\"}   # all of it\n      \
              Role: !GetAtt Role.Arn\n  B:\n    Type: AWS::Serverless::Function\n    Properties:\n      \
@@ -216,7 +242,7 @@ mod tests {
     fn a_json_template_stays_json() {
         let template =
             parse(r#"{"Resources": {"A": {"Type": "AWS::Lambda::Function", "Properties": {"Code": "."}}}}"#).unwrap();
-        let sent: serde_json::Value = serde_json::from_str(&template.packaged_at(&package())).unwrap();
+        let sent: serde_json::Value = serde_json::from_str(&template.packaged_at(&[&package()])).unwrap();
         assert_eq!(sent["Resources"]["A"]["Properties"]["Code"]["S3ObjectVersion"], "v1");
     }
 
@@ -227,12 +253,22 @@ mod tests {
                     Code: {S3Bucket: x, S3Key: !Ref Key}\n";
         let template = parse(text).unwrap();
         assert_eq!(template.packaged, ["Globals"]);
-        let sent = template.packaged_at(&package());
+        let sent = template.packaged_at(&[&package()]);
         assert!(sent.contains("CodeUri: {\"Bucket\":\"b\""), "{sent}");
         assert!(
             sent.contains("CodeUri: s3://other/x.zip") && sent.contains("Code: {S3Bucket: x, S3Key: !Ref Key}"),
             "{sent}"
         );
+    }
+
+    #[test]
+    fn each_root_is_the_place_of_its_own_package() {
+        let function = |code: &str| format!("    Type: AWS::Lambda::Function\n    Properties: {{Code: {code}}}\n");
+        let template = parse(&format!("Resources:\n  A:\n{}  B:\n{}", function("."), function("worker/"))).unwrap();
+        let worker = PackageLocation { key: "worker.zip".into(), ..package() };
+        let sent = template.packaged_at(&[&package(), &worker]);
+        let (a, b) = sent.split_once("  B:\n").unwrap();
+        assert!(a.contains("\"S3Key\":\"k.zip\"") && b.contains("\"S3Key\":\"worker.zip\""), "{sent}");
     }
 
     #[test]

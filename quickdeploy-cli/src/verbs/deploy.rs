@@ -11,7 +11,7 @@ use crate::aws::Cloud;
 use crate::compare;
 use crate::deployment::{Deploy, Deployment};
 use crate::error::{Error, Result};
-use crate::full::FullDocument;
+use crate::full::{FullDocument, together};
 use crate::interrupt::{Interrupts, nothing_changed};
 use crate::project::{Affected, Deletion, ManifestChange, ManifestKind, Project, Via};
 use crate::stack::Mode;
@@ -67,17 +67,22 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: args::Deploy) -> Result<
     if args.full_if_needed {
         let mode = if args.dry_run { Mode::DryRun } else { Mode::Execute };
         let mut rest = Vec::with_capacity(projects.len());
-        for project in projects {
-            if needs_full(ui, &cloud, &project, &interrupts).await? {
-                let document = super::full::build(ui, &cloud, &project, mode, &interrupts).await?;
-                if project.settings().name.is_none() {
+        for group in together(projects) {
+            let mut needed = false;
+            for project in &group {
+                needed |= needs_full(ui, &cloud, project, &interrupts).await?;
+            }
+            if !needed {
+                rest.extend(group);
+                continue;
+            }
+            let documents = super::full::build(ui, &cloud, &group, mode, &interrupts).await;
+            for (project, document) in group.iter().zip(documents.map_err(|broken| broken.error)?) {
+                let Some(name) = project.settings().name.clone() else {
                     afterwards.document(ui, &document)?;
                     return afterwards.carry_out(ui, &cloud, document.ok, &document.functions, &interrupts).await;
-                }
-                let name = project.settings().name.clone().unwrap_or_default();
+                };
                 built.push(Named { name, outcome: Ended::Full(Box::new(document)) });
-            } else {
-                rest.push(project);
             }
         }
         projects = rest;

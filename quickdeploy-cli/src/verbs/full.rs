@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::args::{self, Global};
 use crate::aws::Cloud;
 use crate::error::{Error, Result};
-use crate::full::{Full, FullDocument};
+use crate::full::{Broken, Full, FullDocument, Together, together};
 use crate::interrupt::Interrupts;
 use crate::project::Project;
 use crate::stack::Mode;
@@ -42,6 +42,9 @@ enum Ended {
 }
 
 pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Full) -> Result<u8> {
+    if args.confirm {
+        ui.require_somebody_to_ask()?;
+    }
     let interrupts = Interrupts::listen();
     let projects = super::find_projects(global, &args.artifacts)?;
     let cloud = super::connect(global, projects.first().map(Project::settings)).await?;
@@ -53,44 +56,82 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Full) -> Result<u
     if let [project] = projects.as_slice()
         && project.settings().name.is_none()
     {
-        let document = build(ui, &cloud, project, mode, &interrupts).await?;
-        ui.document(&document)?;
+        let documents = build(ui, &cloud, &projects, mode, &interrupts).await.map_err(|broken| broken.error)?;
+        let Some(document) = documents.first() else { return Ok(0) };
+        ui.document(document)?;
         return Ok(u8::from(!document.ok));
     }
-    // One after the other: their builds would get into each other's way, and so would their changes of one stack.
+    // One after the other: their builds would get into each other's way.
     let mut artifacts = Vec::with_capacity(projects.len());
-    for project in &projects {
-        let name = project.settings().name.clone().unwrap_or_default();
-        ui.aside(format!("[{name}]").bold());
-        let outcome = match build(ui, &cloud, project, mode, &interrupts).await {
-            Ok(document) => Ended::Full(Box::new(document)),
-            Err(error) => {
-                ui.error(&error);
-                Ended::Failed { ok: false, error }
-            }
-        };
-        artifacts.push(Named { name, outcome });
+    for group in together(projects) {
+        artifacts.extend(named(ui, &group, build(ui, &cloud, &group, mode, &interrupts).await));
         if interrupts.so_far() > 0 {
             break;
         }
     }
+    artifacts.sort_by(|a, b| a.name.cmp(&b.name));
     let ok = artifacts.iter().all(|artifact| matches!(&artifact.outcome, Ended::Full(document) if document.ok));
     ui.document(&Several { command: "full", ok, artifacts })?;
     Ok(u8::from(!ok))
 }
 
-/// One artifact's full build, told to its end.
+/// What became of each artifact of a group. One that fails ends the others, too.
+fn named(ui: &Ui, group: &[Project], built: Result<Vec<FullDocument>, Broken>) -> Vec<Named> {
+    let name = |project: &Project| project.settings().name.clone().unwrap_or_default();
+    match built {
+        Ok(documents) => group
+            .iter()
+            .zip(documents)
+            .map(|(project, document)| Named { name: name(project), outcome: Ended::Full(Box::new(document)) })
+            .collect(),
+        Err(Broken { member, error }) => {
+            ui.error(&error);
+            let culprit = group.get(member).map(name).unwrap_or_default();
+            let mut error = Some(error);
+            let ended = group.iter().enumerate().map(|(place, project)| {
+                let own = if place == member { error.take() } else { None };
+                let error = own.unwrap_or_else(|| {
+                    Error::new(
+                        "Stopped",
+                        format!("`{}` ends in the same stack as `{culprit}`, which failed", name(project)),
+                    )
+                });
+                Named { name: name(project), outcome: Ended::Failed { ok: false, error } }
+            });
+            ended.collect()
+        }
+    }
+}
+
+/// The full builds of artifacts that belong together, told to their end.
 pub(super) async fn build(
     ui: &Ui,
     cloud: &Cloud,
-    project: &Project,
+    projects: &[Project],
     mode: Mode,
     interrupts: &Interrupts,
-) -> Result<FullDocument> {
-    let artifact = super::artifact_of(project.settings())?;
-    let document = Full { ui, cloud, project, artifact, mode }.carry_out(interrupts).await?;
-    show(ui, &document);
-    Ok(document)
+) -> Result<Vec<FullDocument>, Broken> {
+    let head = |project: &Project| {
+        if let Some(name) = &project.settings().name {
+            ui.aside(format!("[{name}]").bold());
+        }
+    };
+    let members = projects.iter().enumerate().map(|(member, project)| {
+        let artifact = super::artifact_of(project.settings()).map_err(|error| Broken { member, error })?;
+        Ok(Full { ui, cloud, project, artifact })
+    });
+    let members = members.collect::<Result<Vec<_>, Broken>>()?;
+    if let [project] = projects {
+        head(project);
+    }
+    let documents = Together { ui, cloud, members, mode }.carry_out(interrupts).await?;
+    for (project, document) in projects.iter().zip(&documents) {
+        if projects.len() > 1 && !document.dry_run {
+            head(project);
+        }
+        show(ui, document);
+    }
+    Ok(documents)
 }
 
 /// The table, what failed, and one last line.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::world::{BUCKET, KEY, Ran, World, sha256, zip_of};
 
-const TEMPLATE: &str = r#"
+pub(crate) const TEMPLATE: &str = r#"
 Parameters:
   Level: { Type: String, Default: info }
 Resources:
@@ -32,21 +32,25 @@ Outputs:
   Function: { Value: !Ref Api }
 "#;
 
-const CONFIG: &str = "stack = \"app\"\ntemplate = \"template.yaml\"\ncapabilities = [\"CAPABILITY_IAM\"]\nexclude = [\"template.yaml\"]\n";
+pub(crate) const CONFIG: &str = "stack = \"app\"\ntemplate = \"template.yaml\"\ncapabilities = [\"CAPABILITY_IAM\"]\nexclude = [\"template.yaml\"]\n";
 
 /// A project with a template, in an account with a bucket.
-async fn project() -> World {
-    let world = World::with_functions(&[]).await;
+pub(crate) async fn project() -> World {
+    set_up(World::with_functions(&[]).await)
+}
+
+/// The same in this world.
+pub(crate) fn set_up(world: World) -> World {
     world.write("template.yaml", TEMPLATE);
     configure(&world, "");
     world
 }
 
-fn configure(world: &World, more: &str) {
+pub(crate) fn configure(world: &World, more: &str) {
     world.write("quickdeploy.toml", &format!("artifact = \"s3://{BUCKET}/{KEY}\"\n{CONFIG}{more}"));
 }
 
-fn client(world: &World) -> aws_sdk_cloudformation::Client {
+pub(crate) fn client(world: &World) -> aws_sdk_cloudformation::Client {
     let config = aws_sdk_cloudformation::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
@@ -57,30 +61,30 @@ fn client(world: &World) -> aws_sdk_cloudformation::Client {
 }
 
 /// The stack, unless there is none.
-async fn stack(world: &World) -> Option<Stack> {
+pub(crate) async fn stack(world: &World) -> Option<Stack> {
     client(world).describe_stacks().stack_name("app").send().await.ok()?.stacks?.pop()
 }
 
-async fn status(world: &World) -> Option<String> {
+pub(crate) async fn status(world: &World) -> Option<String> {
     Some(stack(world).await?.stack_status()?.as_str().to_owned())
 }
 
-async fn change_sets(world: &World) -> usize {
+pub(crate) async fn change_sets(world: &World) -> usize {
     let listed = client(world).list_change_sets().stack_name("app").send().await;
     listed.map_or(0, |listed| listed.summaries().len())
 }
 
-async fn answer(world: &World) -> Value {
+pub(crate) async fn answer(world: &World) -> Value {
     let answer = world.lambda.invoke().function_name("app-api").send().await.unwrap();
     assert_eq!(answer.function_error(), None);
     serde_json::from_slice(answer.payload().unwrap().as_ref()).unwrap()
 }
 
-async fn memory(world: &World) -> Option<i32> {
+pub(crate) async fn memory(world: &World) -> Option<i32> {
     world.lambda.get_function_configuration().function_name("app-api").send().await.unwrap().memory_size()
 }
 
-fn edit_template(world: &World, from: &str, to: &str) {
+pub(crate) fn edit_template(world: &World, from: &str, to: &str) {
     assert!(TEMPLATE.contains(from));
     world.write("template.yaml", &TEMPLATE.replace(from, to));
 }

@@ -75,12 +75,12 @@ impl World {
     }
 
     pub(crate) async fn with_settings(names: &[&str], settings: LambdaSettings) -> Self {
-        let cloud = LocalCloud::builder()
-            .lambda(settings)
-            .function(BuiltinFunction::new("zipedit", [PROGRAM, "__bootstrap"]))
-            .start()
-            .await
-            .unwrap();
+        Self::in_cloud(names, LocalCloud::builder().lambda(settings)).await
+    }
+
+    /// The same in a cloud that behaves as its builder says.
+    pub(crate) async fn in_cloud(names: &[&str], cloud: local_cloud::Builder) -> Self {
+        let cloud = cloud.function(BuiltinFunction::new("zipedit", [PROGRAM, "__bootstrap"])).start().await.unwrap();
         let credentials = Credentials::new("test", "test", None, None, "test");
         let s3 = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())

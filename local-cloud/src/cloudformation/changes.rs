@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::deployment::changed_names;
 use super::errors::{Result, invalid};
 use super::functions::as_text;
-use super::resources::{Recreation, is_taggable, recreation};
+use super::resources::{NESTED_STACK, Recreation, is_taggable, recreation};
 use super::stack::{Goal, Resource, Revision, Stack, attribute_of};
 use super::template::{Declaration, Policy, Template};
 
@@ -46,7 +46,7 @@ pub(super) struct Detail {
     pub(super) requires_recreation: String,
     /// Whether the value is known now.
     pub(super) is_static: bool,
-    /// `DirectModification`, `ParameterReference`, `ResourceReference` or `ResourceAttribute`.
+    /// `DirectModification`, `ParameterReference`, `ResourceReference`, `ResourceAttribute` or `Automatic`.
     pub(super) source: String,
     pub(super) causing_entity: Option<String>,
     pub(super) before: Option<String>,
@@ -233,6 +233,15 @@ fn modification(
     }
     if declared.metadata != resource.metadata {
         details.push(of_metadata());
+    }
+    if details.is_empty() && declared.kind == NESTED_STACK {
+        // Its template may have changed where it lies.
+        details.push(Detail {
+            attribute: "Properties".to_owned(),
+            is_static: false,
+            source: "Automatic".to_owned(),
+            ..of_stack_tags()
+        });
     }
     if details.is_empty() {
         return Ok(None);

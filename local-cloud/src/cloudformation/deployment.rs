@@ -6,6 +6,8 @@
 //! differs from it is taken back when the update fails. Old resources that were replaced are deleted last, when nothing
 //! can fail any more that would need them back.
 
+mod nested;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -13,7 +15,7 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 
 use super::CloudFormation;
-use super::resources::{Attributes, Failure, Made, Properties, Recreation, recreation};
+use super::resources::{Attributes, Failure, Made, NESTED_STACK, Properties, Recreation, recreation};
 use super::schedule::{Failing, in_order, reversed};
 use super::stack::{Goal, Mode, Resource, Snapshot, Stack};
 use super::status::{ExecutionStatus, ResourceStatus, StackStatus};
@@ -289,7 +291,11 @@ impl Deployment {
             stack.resources.insert(name.to_owned(), Resource { attempted: Some(tried.clone()), ..old.clone() });
             stack.set_resource(name, ResourceStatus::UpdateInProgress, None);
         });
-        match self.change_in_place(name, old, &tried, &old.properties).await {
+        let restored = match old.kind.as_str() {
+            NESTED_STACK => self.restore_nested(&old.physical_id).await,
+            _ => self.change_in_place(name, old, &tried, &old.properties).await,
+        };
+        match restored {
             Ok(attributes) => {
                 self.with(|stack| {
                     stack.resources.insert(name.to_owned(), Resource { attributes, ..old.clone() });
@@ -402,7 +408,8 @@ impl Deployment {
             None => self.make(name, Resource { attempted: Some(wanted), ..blank }).await,
             Some(current) => {
                 let before = current.attempted.as_ref().unwrap_or(&current.properties);
-                let same = current.attempted.is_none() && *before == wanted;
+                // What a nested stack's template says by now, only the nested stack can tell.
+                let same = current.attempted.is_none() && *before == wanted && declared.kind != NESTED_STACK;
                 let described = Resource {
                     depends_on: blank.depends_on,
                     deletion_policy: blank.deletion_policy,
@@ -469,7 +476,10 @@ impl Deployment {
                 if self.express {
                     self.until_needed_roles_are_known(name).await;
                 }
-                self.cloudformation.services().create(&place, kind, wanted).await
+                match kind {
+                    NESTED_STACK => self.begin_nested(&place, wanted),
+                    _ => self.cloudformation.services().create(&place, kind, wanted).await,
+                }
             }
         };
         let Made { physical_id, attributes } = match made {
@@ -485,7 +495,13 @@ impl Deployment {
         });
         self.save().await;
         match self.stable(name, kind, &physical_id, fate.delay).await {
-            Ok(()) => true,
+            Ok(()) => {
+                if kind == NESTED_STACK {
+                    let outputs = self.nested_outputs(&physical_id);
+                    self.with(|stack| stack.resources.get_mut(name).map(|resource| resource.attributes = outputs));
+                }
+                true
+            }
             Err(Failure(reason)) => self.failed(name, failed, &reason),
         }
     }
@@ -535,6 +551,11 @@ impl Deployment {
         if let Some(reason) = fate.failure {
             return Err(Failure(reason));
         }
+        if resource.kind == NESTED_STACK {
+            self.begin_nested_update(&resource.physical_id, wanted).await?;
+            self.stable(name, &resource.kind, &resource.physical_id, fate.delay).await?;
+            return Ok(self.nested_outputs(&resource.physical_id));
+        }
         let services = self.cloudformation.services();
         let attributes = services.update(&place, &resource.kind, &resource.physical_id, before, wanted).await?;
         self.stable(name, &resource.kind, &resource.physical_id, fate.delay).await?;
@@ -554,8 +575,12 @@ impl Deployment {
         let ready = async {
             match delay {
                 Some(delay) => tokio::time::sleep(delay).await,
+                None if kind == NESTED_STACK => {}
                 None if self.express => return Ok(()),
                 None => tokio::time::sleep(self.cloudformation.settings().resource_delay).await,
+            }
+            if kind == NESTED_STACK {
+                return self.nested_at_rest(physical_id).await;
             }
             if self.express {
                 return Ok(());
@@ -566,6 +591,9 @@ impl Deployment {
         tokio::select! {
             result = ready => result,
             _ = halted.wait_for(|halted| *halted) => {
+                if kind == NESTED_STACK {
+                    self.call_nested_off(physical_id);
+                }
                 let made = self.with(|stack| stack.resources.get(name).is_some_and(|r| r.status == ResourceStatus::CreateInProgress));
                 Err(Failure(if made { "Resource creation cancelled" } else { "Resource update cancelled" }.to_owned()))
             }
@@ -639,6 +667,7 @@ impl Deployment {
         let last = resource.attempted.as_ref().unwrap_or(&resource.properties);
         let deleted = match fate.failure {
             Some(reason) => Err(Failure(reason)),
+            None if resource.kind == NESTED_STACK => self.delete_nested(&resource.physical_id).await,
             None => self.cloudformation.services().delete(&place, &resource.kind, &resource.physical_id, last).await,
         };
         match deleted {
@@ -678,7 +707,10 @@ impl Deployment {
 
 /// Whether a resource is other than it was.
 fn differs(now: &Resource, old: &Resource) -> bool {
-    now.physical_id != old.physical_id || now.attempted.is_some() || now.properties != old.properties
+    now.physical_id != old.physical_id
+        || now.attempted.is_some()
+        || now.properties != old.properties
+        || now.kind == NESTED_STACK
 }
 
 /// The names of the properties that differ; `Tags` also when those of the stack do.

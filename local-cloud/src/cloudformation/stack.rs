@@ -38,6 +38,19 @@ pub(super) struct Stack {
     pub(super) events: Vec<Event>,
     pub(super) change_sets: Vec<ChangeSet>,
     pub(super) operation: Operation,
+    /// Of a stack that is a resource of another.
+    #[serde(default)]
+    pub(super) nested: Option<Nested>,
+}
+
+/// What a nested stack belongs to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Nested {
+    pub(super) parent_id: String,
+    /// Of the stack that is in no other.
+    pub(super) root_id: String,
+    /// What it was made from before its parent's last update.
+    pub(super) before: Option<Revision>,
 }
 
 /// The text and the values that a stack is made from.
@@ -173,6 +186,7 @@ impl Stack {
             events: Vec::new(),
             change_sets: Vec::new(),
             operation: Operation::default(),
+            nested: None,
         }
     }
 

@@ -66,6 +66,10 @@ fn write_stack(xml: &mut Xml, stack: &Stack) {
         });
     }
     xml.optional("RoleARN", stack.options.role_arn.as_deref());
+    if let Some(nested) = &stack.nested {
+        xml.text("ParentId", &nested.parent_id);
+        xml.text("RootId", &nested.root_id);
+    }
     tags(xml, &stack.revision.tags);
     if !stack.is_deleted() {
         xml.text("EnableTerminationProtection", flag(stack.options.termination_protection));

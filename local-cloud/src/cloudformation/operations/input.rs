@@ -91,6 +91,22 @@ pub(super) fn revision(cloudformation: &CloudFormation, call: &Call, stack: Opti
     Ok(Revision { original, processed, transforms, parameters, tags, capabilities })
 }
 
+/// What a nested stack shall become.
+pub(in crate::cloudformation) fn nested_revision(
+    cloudformation: &CloudFormation,
+    url: &str,
+    given: &[Given],
+    tags: BTreeMap<String, String>,
+    capabilities: Vec<String>,
+) -> Result<Revision> {
+    let original = of_url(cloudformation, url)?;
+    let (processed, transforms) = processed(&original)?;
+    let template = Template::parse(&processed)?;
+    let parameters = resolve(&template.parameters, given, &BTreeMap::new())?;
+    check_capabilities(&template, &capabilities)?;
+    Ok(Revision { original, processed, transforms, parameters, tags, capabilities })
+}
+
 /// A template's document with its transforms expanded, and their names.
 pub(super) fn processed(text: &str) -> Result<(serde_json::Value, Vec<String>)> {
     let document = syntax::read(text)?;

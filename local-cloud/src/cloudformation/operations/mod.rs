@@ -8,6 +8,8 @@ mod templates;
 
 use std::sync::Arc;
 
+pub(super) use input::nested_revision;
+
 use super::errors::{Result, invalid};
 use super::stack::Stack;
 use super::{CloudFormation, State};

@@ -25,6 +25,9 @@ use crate::s3::Store;
 
 pub(super) use properties::Properties;
 
+/// The type of nested stacks, which deployments make themselves.
+pub(super) const NESTED_STACK: &str = "AWS::CloudFormation::Stack";
+
 /// The services that resources live in.
 #[derive(Clone)]
 pub(crate) struct Services {
@@ -45,7 +48,7 @@ pub(super) struct Place {
 
 impl Place {
     /// A name for a resource that was given none: the stack, the resource and some random characters.
-    fn generated_name(&self, longest: usize) -> String {
+    pub(super) fn generated_name(&self, longest: usize) -> String {
         const RANDOM: usize = 12;
         let random = &crate::s3::ids::version_id()[..RANDOM];
         let room = longest - RANDOM - 2;
@@ -127,6 +130,7 @@ enum Kind {
     Permission,
     Policy,
     Role,
+    Stack,
     Version,
 }
 
@@ -142,7 +146,7 @@ struct Schema {
     attributes: &'static [&'static str],
 }
 
-const SCHEMAS: [Schema; 10] = [
+const SCHEMAS: [Schema; 11] = [
     Schema {
         kind: Kind::Alias,
         name: "AWS::Lambda::Alias",
@@ -263,6 +267,14 @@ const SCHEMAS: [Schema; 10] = [
         attributes: &["Arn", "RoleId"],
     },
     Schema {
+        kind: Kind::Stack,
+        name: NESTED_STACK,
+        required: &["TemplateURL"],
+        immutable: &[],
+        mutable: &["NotificationARNs", "Parameters", "Tags", "TemplateURL", "TimeoutInMinutes"],
+        attributes: &[],
+    },
+    Schema {
         kind: Kind::Version,
         name: "AWS::Lambda::Version",
         required: &["FunctionName"],
@@ -281,7 +293,9 @@ pub(super) fn is_known(kind: &str) -> bool {
 }
 
 pub(super) fn has_attribute(kind: &str, attribute: &str) -> bool {
-    schema(kind).is_some_and(|schema| schema.attributes.contains(&attribute))
+    // Which outputs a nested stack has is known when it has been made.
+    let is_output = kind == NESTED_STACK && attribute.starts_with("Outputs.");
+    is_output || schema(kind).is_some_and(|schema| schema.attributes.contains(&attribute))
 }
 
 pub(super) fn recreation(kind: &str, property: &str) -> Recreation {
@@ -312,6 +326,16 @@ fn checked(kind: &str, properties: &Map<String, Value>) -> Result<&'static Schem
     if missing.is_empty() { Ok(schema) } else { Err(Failure::property(&missing.join(", "))) }
 }
 
+/// Refuses properties that a type doesn't have, or lacks.
+pub(super) fn check_properties(kind: &str, wanted: &Properties) -> Result<()> {
+    checked(kind, &wanted.members).map(drop)
+}
+
+/// A nested stack is no service's resource.
+fn no_service() -> Failure {
+    Failure::handler("a nested stack is deployed by its parent's deployment", "InternalFailure")
+}
+
 impl Services {
     /// Makes a resource. It need not be ready for use when this returns: see [`Services::stabilize`].
     pub(super) async fn create(&self, place: &Place, kind: &str, wanted: &Properties) -> Result<Made> {
@@ -325,6 +349,7 @@ impl Services {
             Kind::Permission => function::create_permission(self, place, wanted).await,
             Kind::Policy => policy::create(self, place, wanted).await,
             Kind::Role => role::create(self, place, wanted).await,
+            Kind::Stack => Err(no_service()),
             Kind::Version => versions::create(self, place, wanted).await,
         }
     }
@@ -347,6 +372,7 @@ impl Services {
             Kind::ManagedPolicy => policy::update_managed(self, physical_id, before, wanted).await,
             Kind::Policy => policy::update(self, physical_id, before, wanted).await,
             Kind::Role => role::update(self, physical_id, before, wanted).await,
+            Kind::Stack => Err(no_service()),
             Kind::Permission | Kind::Version => {
                 Err(Failure::handler(&format!("{kind} cannot be updated in place"), "NotUpdatable"))
             }
@@ -366,6 +392,7 @@ impl Services {
             Kind::Permission => function::delete_permission(self, place, physical_id, last).await,
             Kind::Policy => policy::delete(self, last).await,
             Kind::Role => role::delete(self, physical_id, last).await,
+            Kind::Stack => Err(no_service()),
             Kind::Version => versions::delete(self, place, physical_id).await,
         }
     }

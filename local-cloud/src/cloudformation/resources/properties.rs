@@ -29,7 +29,7 @@ impl Properties {
     }
 
     /// A text that must be there.
-    pub(super) fn required(&self, name: &str) -> Result<String> {
+    pub(in crate::cloudformation) fn required(&self, name: &str) -> Result<String> {
         let missing = || Failure::property(&format!("The property {{/{name}}} is required"));
         self.text(name)?.ok_or_else(missing)
     }
@@ -49,7 +49,7 @@ impl Properties {
         }
     }
 
-    pub(super) fn object(&self, name: &str) -> Result<Option<&Map<String, Value>>> {
+    pub(in crate::cloudformation) fn object(&self, name: &str) -> Result<Option<&Map<String, Value>>> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::Object(members)) => Ok(Some(members)),
@@ -78,7 +78,7 @@ impl Properties {
     }
 
     /// The stack's tags and the resource's own, which win; none that AWS adds.
-    pub(super) fn tags(&self) -> Result<BTreeMap<String, String>> {
+    pub(in crate::cloudformation) fn tags(&self) -> Result<BTreeMap<String, String>> {
         let mut tags = self.stack_tags.clone();
         for tag in self.objects("Tags")? {
             let part = |name: &str| tag.get(name).and_then(as_text).ok_or_else(|| mismatch("Tags", "List of Tag"));

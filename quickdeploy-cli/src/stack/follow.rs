@@ -106,7 +106,8 @@ impl Stacks<'_> {
         'pages: loop {
             let (events, more) = self.page_of_events(stack_id, next).await?;
             for event in events {
-                if event.at < since || !log.seen.insert(event.id.clone()) {
+                // Ids are made of name, status and time: of what happens fast, two in one answer may be the same.
+                if event.at < since || log.seen.contains(&event.id) {
                     break 'pages;
                 }
                 new.push(event);
@@ -116,6 +117,7 @@ impl Stacks<'_> {
                 break;
             }
         }
+        log.seen.extend(new.iter().map(|event| event.id.clone()));
         new.reverse();
         Ok(new)
     }

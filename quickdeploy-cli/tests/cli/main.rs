@@ -12,6 +12,7 @@ mod full;
 mod full_codebuild;
 mod full_confirm;
 mod full_express;
+mod full_nested;
 mod full_refused;
 mod full_roles;
 mod full_stack;

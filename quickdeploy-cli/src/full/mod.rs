@@ -43,7 +43,7 @@ use crate::interrupt::{Interrupts, nothing_changed};
 use crate::memory::{Deployed, Memory};
 use crate::project::{ArtifactUrl, Project};
 use crate::stamp::{self, Writer};
-use crate::ui::{Ui, bytes, count, duration};
+use crate::ui::{Ui, bytes, duration, plural};
 use crate::update::{Status, Target};
 
 use build::Built;
@@ -232,8 +232,8 @@ impl Full<'_> {
         self.ui.status(
             "Packaged",
             format!(
-                "{} files, {}, in {}",
-                count(packaged.entries as u64),
+                "{}, {}, in {}",
+                plural(packaged.entries, "file"),
                 bytes(packaged.bytes),
                 duration(start.elapsed())
             ),

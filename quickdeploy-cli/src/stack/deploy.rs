@@ -259,7 +259,7 @@ impl Teller<'_> {
         } else if event.is_failure() {
             self.started.remove(&key);
             self.ui.detail(format!("{place}  {}", event.status));
-            if let Some(reason) = &event.reason {
+            if let Some(reason) = event.reason.as_ref().filter(|_| !event.is_echo()) {
                 // The error at the end has all of it.
                 let line = reason.lines().next().unwrap_or_default();
                 self.ui.detail(self.ui.fitting(&format!("    {line}")));

@@ -65,7 +65,7 @@ impl Event {
     }
 
     /// Whether it only says that something else has failed.
-    fn is_echo(&self) -> bool {
+    pub(super) fn is_echo(&self) -> bool {
         // CloudFormation's own wordings; a reason that isn't among them is taken for a cause.
         const ECHOES: [&str; 7] = [
             "Resource creation cancelled",

@@ -7,6 +7,8 @@
 //! the profile, by the SDK's own rules (`aws-config`: SSO, assumed roles, `credential_process`). The demo instead
 //! names everything itself, so that no variable of the user has a say in it.
 
+mod credentials;
+
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +21,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_sdk_lambda::config::http::HttpResponse;
 use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
 
+pub(crate) use self::credentials::{CredentialsLife, CredentialsSource};
 use crate::args::Global;
 use crate::error::{Error, Result, without_number};
 use crate::rate::Quota;
@@ -38,6 +41,8 @@ pub(crate) struct Cloud {
     pub(crate) get_function: Quota,
     /// For the clients of the other services.
     config: SdkConfig,
+    /// The profile that was named by a flag or the configuration.
+    profile: Option<String>,
 }
 
 /// Where to connect and as whom, as far as flags and configuration say.
@@ -97,11 +102,6 @@ impl Cloud {
 }
 
 impl Cloud {
-    /// When the credentials end, if they say so.
-    pub(crate) async fn credentials_end(&self) -> Option<SystemTime> {
-        self.config.credentials_provider()?.provide_credentials().await.ok()?.expiry()
-    }
-
     /// Finds region and credentials.
     ///
     /// # Errors
@@ -140,7 +140,7 @@ impl Cloud {
             .map_err(|error| credentials_error(&error, place.profile.as_deref(), endpoint.as_deref()))?;
         let provider = SharedCredentialsProvider::new(Resolved { now: Mutex::new(Some(credentials)), later: provider });
         let config = config.into_builder().credentials_provider(provider).build();
-        Ok(Self::with(&config, region, endpoint))
+        Ok(Self { profile: place.profile, ..Self::with(&config, region, endpoint) })
     }
 
     /// A local cloud, as nobody in particular: no file and no variable of the user is read.
@@ -174,6 +174,7 @@ impl Cloud {
             control_plane: Quota::control_plane(),
             get_function: Quota::get_function(),
             config,
+            profile: None,
         }
     }
 

@@ -11,6 +11,7 @@ use zipedit::Object as _;
 
 use crate::affected::{Coming, Effects, Judgement, Question, judge};
 use crate::aws::Cloud;
+use crate::bootstrap::version::{OURS, in_description, is_older};
 use crate::compare::{self, ArtifactDocument, Comparison, DiffDocument};
 use crate::digest;
 use crate::error::{Error, Result};
@@ -152,6 +153,11 @@ pub(crate) struct ZipeditStanding {
     pub(crate) is_there: bool,
     /// Whether patches can't do without it.
     pub(crate) required: bool,
+    /// Of the program, where `bootstrap` wrote it down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) version: Option<String>,
+    /// Whether that is older than this program's: `bootstrap` updates it.
+    pub(crate) older: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) architecture: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -330,6 +336,8 @@ impl Survey<'_> {
             name: self.zipedit.clone(),
             is_there: false,
             required: self.via == Via::Lambda,
+            version: None,
+            older: false,
             architecture: None,
             last_modified: None,
             stack: None,
@@ -345,6 +353,8 @@ impl Survey<'_> {
                     standing.architecture = config.architectures().first().map(|it| it.as_str().to_owned());
                     standing.last_modified = config.last_modified().map(str::to_owned);
                     standing.description = config.description().filter(|it| !it.is_empty()).map(str::to_owned);
+                    standing.version = config.description().and_then(in_description).map(str::to_owned);
+                    standing.older = standing.version.as_deref().is_some_and(|version| is_older(version, OURS));
                 }
                 Ok(Some(standing))
             }

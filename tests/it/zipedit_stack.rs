@@ -101,6 +101,10 @@ async fn a_function_comes_into_being_that_edits_the_artifact_and_the_second_run_
     let event = json!({ "src": format!("{BUCKET}/app/api.zip"), "changes": { "new.js": "1" } });
     let answer = place.cloud.invoke("zipedit", &event).await.unwrap();
     assert_eq!((&answer["added"], &answer["version"]), (&json!(1), &document["version"]));
+    // Who looks at the function without asking it sees the version, too.
+    let found = place.cloud.lambda.get_function_configuration().function_name("zipedit").send().await.unwrap();
+    let version = document["version"].as_str().unwrap();
+    assert!(found.description().unwrap().ends_with(&format!("(zipedit {version})")), "{found:?}");
 
     place.cloud.clear_requests();
     let again = place.install(&[]).await;

@@ -4,8 +4,8 @@
 //! program ([`zip`]); it is read before it is believed, as neither Lambda nor CloudFormation would notice that it can't
 //! start. It goes into a bucket of the stack's region under a key that is made of its content ([`code`]), so the same
 //! zip is uploaded once, and CloudFormation, which compares texts, is told of new code when there is some. What the
-//! function may touch follows from the project's artifacts ([`scope`]). Then the change set ([`crate::stack`]), and at
-//! the end the function itself is asked ([`proof`]).
+//! function may touch follows from the project's artifacts ([`scope`]), and its description tells the [`version`]. Then
+//! the change set ([`crate::stack`]), and at the end the function itself is asked ([`proof`]).
 //!
 //! A stack that has this name and isn't the zipedit function's is left alone: an update would replace all that it holds.
 
@@ -13,6 +13,7 @@ mod code;
 mod document;
 mod proof;
 mod scope;
+pub(crate) mod version;
 mod zip;
 
 use std::collections::BTreeMap;
@@ -39,7 +40,7 @@ use zip::Zip;
 const TEMPLATE: &str = include_str!("../../../template.yaml");
 
 /// Names of the parameters that it declares.
-const PARAMETERS: [&str; 12] = [
+const PARAMETERS: [&str; 13] = [
     "ArtifactBucket",
     "ArtifactPrefix",
     "KmsKeyArn",
@@ -47,6 +48,7 @@ const PARAMETERS: [&str; 12] = [
     "CodeBucket",
     "CodeKey",
     "CodeObjectVersion",
+    "CodeVersion",
     "Architecture",
     "FunctionName",
     "MemorySize",
@@ -216,6 +218,7 @@ fn parameters(
         ("CodeKey", code_key.to_owned()),
         // The key says what the content is.
         ("CodeObjectVersion", String::new()),
+        ("CodeVersion", version::OURS.to_owned()),
         ("Architecture", architecture.to_string()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
@@ -271,7 +274,15 @@ mod tests {
         let names: Vec<&str> = given.keys().map(String::as_str).collect();
         assert_eq!(
             names,
-            ["Architecture", "ArtifactBucket", "ArtifactPrefix", "CodeBucket", "CodeKey", "CodeObjectVersion"]
+            [
+                "Architecture",
+                "ArtifactBucket",
+                "ArtifactPrefix",
+                "CodeBucket",
+                "CodeKey",
+                "CodeObjectVersion",
+                "CodeVersion"
+            ]
         );
         assert_eq!(given["Architecture"], "arm64");
     }

@@ -9,7 +9,7 @@ use aws_sdk_sts::error::BoxError;
 use aws_sdk_sts::primitives::{DateTime, DateTimeFormat};
 
 use super::finding::{Area, Finding, Level};
-use crate::aws::Cloud;
+use crate::aws::{Cloud, CredentialsLife, CredentialsSource};
 use crate::ui::duration;
 
 /// AWS refuses a request that was signed longer ago than this:
@@ -18,7 +18,7 @@ const REFUSED_SKEW: Duration = Duration::from_secs(5 * 60);
 /// From here on something is wrong with the clock. The server's date has full seconds only.
 const NOTABLE_SKEW: Duration = Duration::from_secs(30);
 /// Credentials that end within this time may end during a deployment.
-const SHORT_LIFE: Duration = Duration::from_secs(5 * 60);
+const SHORT_LIFE: Duration = Duration::from_secs(15 * 60);
 
 /// Who asks, as far as it is known.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl Caller {
 /// What was found, and who asks. `None`: AWS doesn't accept the credentials or can't be reached, so that nothing else
 /// need be asked.
 pub(crate) async fn examine(cloud: &Cloud) -> (Vec<Finding>, Option<Caller>) {
-    let mut findings = vec![place(cloud), expiry(cloud).await];
+    let mut findings = vec![place(cloud), expiry(&cloud.credentials_life().await, SystemTime::now())];
     let date = Date::default();
     let begun = SystemTime::now();
     let answer = cloud.sts().get_caller_identity().customize().interceptor(date.clone()).send().await;
@@ -78,15 +78,37 @@ fn place(cloud: &Cloud) -> Finding {
     Finding::ok(Area::Account, "region", place)
 }
 
-async fn expiry(cloud: &Cloud) -> Finding {
-    let Some(end) = cloud.credentials_end().await else {
-        return Finding::ok(Area::Account, "expiry", "the credentials name no end");
+fn expiry(life: &CredentialsLife, now: SystemTime) -> Finding {
+    let CredentialsLife { end, source, temporary } = life;
+    let found = |level, message: String| Finding::new(level, Area::Account, "expiry", message);
+    let Some(end) = end else {
+        let message = if *temporary {
+            "the credentials are temporary, and don't say until when"
+        } else {
+            "the credentials name no end"
+        };
+        return found(Level::Ok, message.to_owned());
     };
-    let left = end.duration_since(SystemTime::now()).unwrap_or_default();
-    let message = format!("the credentials end in {}", duration(left));
-    let level = if left < SHORT_LIFE { Level::Warning } else { Level::Ok };
-    let found = Finding::new(level, Area::Account, "expiry", message);
-    if level == Level::Ok { found } else { found.mend("renew them before you deploy: `aws sso login`, or new keys") }
+    let (level, message) = match end.duration_since(now) {
+        Ok(left) if left >= SHORT_LIFE => (Level::Ok, format!("the credentials end in {}", duration(left))),
+        Ok(left) => (Level::Warning, format!("the credentials end in {}, maybe during a deployment", duration(left))),
+        Err(ago) => {
+            (Level::Warning, format!("the credentials ended {} ago, by their own words", duration(ago.duration())))
+        }
+    };
+    if level == Level::Ok {
+        return found(level, message);
+    }
+    let how = match source {
+        CredentialsSource::Environment => "nothing renews those of the AWS_* variables: set new ones, such as by \
+             `eval \"$(aws configure export-credentials --profile PROFILE --format env)\"`"
+            .to_owned(),
+        CredentialsSource::Profile(profile) => format!(
+            "`aws sso login --profile {profile}` renews those of IAM Identity Center; others come from where the profile says"
+        ),
+        CredentialsSource::Other => "`aws sso login` renews those of IAM Identity Center".to_owned(),
+    };
+    found(level, message).mend(how)
 }
 
 /// What to say of two clocks.

@@ -8,16 +8,10 @@ use super::artifact::Facts;
 use super::finding::{Area, Finding, Level};
 use super::lifecycle::{Danger, Fate, Subject, aborts_uploads, dangers};
 use crate::error::Error;
-
-/// How the functions depend on the bucket.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Referencing {
-    /// Functions that run from a version of the artifact itself.
-    pub(crate) functions: Vec<String>,
-}
+use crate::functions::Function;
 
 /// What was found.
-pub(crate) async fn examine(target: &Target<'_>, facts: &Facts, referencing: &Referencing) -> Vec<Finding> {
+pub(crate) async fn examine(target: &Target<'_>, facts: &Facts, referencing: &[Function]) -> Vec<Finding> {
     let (region, versioning, lifecycle) =
         tokio::join!(region(target), versioning(target, referencing), lifecycle(target, facts, referencing));
     let mut findings: Vec<Finding> = region.into_iter().collect();
@@ -51,7 +45,7 @@ async fn region(target: &Target<'_>) -> Option<Finding> {
     )
 }
 
-async fn versioning(target: &Target<'_>, referencing: &Referencing) -> Finding {
+async fn versioning(target: &Target<'_>, referencing: &[Function]) -> Finding {
     let Target { cloud, url, .. } = target;
     let bucket = &url.bucket;
     let status = match cloud.s3.get_bucket_versioning().bucket(bucket).send().await {
@@ -68,7 +62,7 @@ async fn versioning(target: &Target<'_>, referencing: &Referencing) -> Finding {
     let turn_on = format!(
         "turn it on: `aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled`"
     );
-    match referencing.functions.as_slice() {
+    match referencing {
         [] => {
             let message = format!("s3://{bucket} {state}: `quickdeploy rollback` has nothing to go back to");
             Finding::new(Level::Warning, Area::Bucket, "versioning", message).mend(turn_on)
@@ -83,7 +77,7 @@ async fn versioning(target: &Target<'_>, referencing: &Referencing) -> Finding {
     }
 }
 
-async fn lifecycle(target: &Target<'_>, facts: &Facts, referencing: &Referencing) -> Vec<Finding> {
+async fn lifecycle(target: &Target<'_>, facts: &Facts, referencing: &[Function]) -> Vec<Finding> {
     let Target { cloud, url, .. } = target;
     let rules = match cloud.s3.get_bucket_lifecycle_configuration().bucket(&url.bucket).send().await {
         Ok(answer) => answer.rules.unwrap_or_default(),
@@ -100,18 +94,23 @@ async fn lifecycle(target: &Target<'_>, facts: &Facts, referencing: &Referencing
     findings
 }
 
-fn told(danger: &Danger, target: &Target<'_>, referencing: &Referencing) -> Finding {
+fn told(danger: &Danger, target: &Target<'_>, referencing: &[Function]) -> Finding {
     let url = &target.url;
     let rule = format!("the lifecycle rule `{}` of s3://{}", danger.rule, url.bucket);
     let perhaps = if danger.certain { "" } else { ", if the artifact has the tags that it names" };
-    let referenced = (!referencing.functions.is_empty()).then(|| run_from_it(&referencing.functions));
+    let from_here = |function: &&Function| {
+        function.referenced.as_ref().is_some_and(|object| object.bucket == url.bucket && object.key == url.key)
+    };
+    let from_here: Vec<Function> = referencing.iter().filter(from_here).cloned().collect();
+    let referenced = (!from_here.is_empty()).then(|| run_from_it(&from_here));
     let (level, message) = match (&danger.fate, referenced) {
         (Fate::Expires { when }, None) => {
             (Level::Warning, format!("{rule} deletes the artifact {when}{perhaps}; then nothing can be deployed"))
         }
-        (Fate::Expires { when }, Some(who)) => {
-            (Level::Failed, format!("{rule} deletes the artifact {when}{perhaps}; {who} and stop with it"))
-        }
+        (Fate::Expires { when }, Some(who)) => (
+            Level::Failed,
+            format!("{rule} deletes the artifact {when}{perhaps}; then nothing can be deployed, and {who}"),
+        ),
         (Fate::NoncurrentExpire { when }, None) => (
             Level::Ok,
             format!("{rule} deletes older versions {when}{perhaps}: so far back goes `quickdeploy rollback`"),
@@ -119,7 +118,7 @@ fn told(danger: &Danger, target: &Target<'_>, referencing: &Referencing) -> Find
         (Fate::NoncurrentExpire { when }, Some(who)) => (
             Level::Warning,
             format!(
-                "{rule} deletes older versions {when}{perhaps}; {who}, and one that is left on an older version stops"
+                "{rule} deletes older versions {when}{perhaps}; {who}, and one that a deployment leaves on an older version stops"
             ),
         ),
         (Fate::Archived { when, class }, _) => (
@@ -161,8 +160,8 @@ fn unfinished_uploads(target: &Target<'_>, rules: &[LifecycleRule]) -> Finding {
 }
 
 /// `` `a` and `b` run from it``.
-fn run_from_it(functions: &[String]) -> String {
-    let names: Vec<String> = functions.iter().map(|name| format!("`{name}`")).collect();
+fn run_from_it(functions: &[Function]) -> String {
+    let names: Vec<String> = functions.iter().map(|function| format!("`{}`", function.name)).collect();
     match names.as_slice() {
         [one] => format!("{one} runs from it"),
         _ => format!("{} run from it", names.join(", ")),
@@ -182,10 +181,12 @@ fn not_readable(check: &'static str, error: &Error, action: &str, target: &Targe
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::functions::tests::function;
 
     #[test]
     fn one_function_runs_and_two_run() {
-        assert_eq!(run_from_it(&["a".into()]), "`a` runs from it");
-        assert_eq!(run_from_it(&["a".into(), "b".into()]), "`a`, `b` run from it");
+        let functions = ["a", "b"].map(|name| function(name, "A", 1));
+        assert_eq!(run_from_it(&functions[..1]), "`a` runs from it");
+        assert_eq!(run_from_it(&functions), "`a`, `b` run from it");
     }
 }

@@ -10,7 +10,6 @@ use aws_sdk_lambda::operation::get_function::{GetFunctionError, GetFunctionOutpu
 use aws_sdk_lambda::types::{InvocationType, State};
 use futures::future::join_all;
 
-use super::bucket::Referencing;
 use super::finding::{Area, Finding, Level};
 use super::probe::{Need, Probe, Verdict, judge};
 use super::{Target, Untried};
@@ -36,7 +35,8 @@ const ABOUT_THE_REQUEST: &[&str] = &[
 pub(crate) struct Examined {
     pub(crate) findings: Vec<Finding>,
     pub(crate) probes: Vec<Probe>,
-    pub(crate) referencing: Referencing,
+    /// Those in REFERENCE mode.
+    pub(crate) referencing: Vec<Function>,
     /// Log groups of those that are there.
     pub(crate) log_groups: Vec<String>,
     /// What an update also takes and can't be tried.
@@ -71,7 +71,7 @@ pub(crate) async fn examine(target: &Target<'_>, wanted: &Functions) -> Examined
         let Some(function) = found.function else { continue };
         examined.log_groups.extend(found.log_group);
         if function.referenced.is_some() {
-            examined.referencing.functions.push(function.name.clone());
+            examined.referencing.push(function.clone());
         }
         if let Some(key) = &function.kms_key {
             examined.untried.push(Untried {

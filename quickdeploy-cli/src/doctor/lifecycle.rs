@@ -6,6 +6,8 @@
 //! there are; from then on it is a noncurrent version. Uploads that were not completed know neither tags nor sizes: only
 //! rules with nothing but a prefix abort them.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use aws_sdk_s3::types::{ExpirationStatus, LifecycleRule, LifecycleRuleAndOperator, Tag};
 
 use crate::ui::plural;
@@ -69,7 +71,7 @@ pub(crate) fn dangers(rules: &[LifecycleRule], subject: &Subject<'_>) -> Vec<Dan
         .flat_map(|rule| {
             let covers = covers(rule, subject);
             let fates = if covers == Covers::No { Vec::new() } else { fates(rule) };
-            let name = rule.id().filter(|id| !id.is_empty()).unwrap_or("without a name");
+            let name = name(rule);
             fates.into_iter().map(move |fate| Danger { rule: name.to_owned(), fate, certain: covers == Covers::Yes })
         })
         .collect()
@@ -82,6 +84,68 @@ pub(crate) fn aborts_uploads(rules: &[LifecycleRule], key: &str) -> Option<i32> 
         .filter(|rule| *rule.status() == ExpirationStatus::Enabled && key.starts_with(prefix(rule)))
         .filter_map(|rule| rule.abort_incomplete_multipart_upload()?.days_after_initiation())
         .min()
+}
+
+/// A version that is no longer current.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Noncurrent {
+    /// When the next one was written.
+    pub(crate) since: SystemTime,
+    /// So many noncurrent ones are newer.
+    pub(crate) newer: usize,
+}
+
+/// How a noncurrent version ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It may be deleted from then on.
+    On { rule: String, at: SystemTime, certain: bool },
+    /// The rule keeps some noncurrent versions, and this is one of them, until there are so many more.
+    After { rule: String, versions: usize, certain: bool },
+}
+
+impl End {
+    /// Whether the rule counts is known.
+    pub(crate) fn is_certain(&self) -> bool {
+        match self {
+            Self::On { certain, .. } | Self::After { certain, .. } => *certain,
+        }
+    }
+}
+
+/// The first end that the rules make of a noncurrent version.
+pub(crate) fn end_of_noncurrent(rules: &[LifecycleRule], subject: &Subject<'_>, version: &Noncurrent) -> Option<End> {
+    let ends = rules.iter().filter(|rule| *rule.status() == ExpirationStatus::Enabled).filter_map(|rule| {
+        let expiration = rule.noncurrent_version_expiration()?;
+        let certain = match covers(rule, subject) {
+            Covers::Yes => true,
+            Covers::Perhaps => false,
+            Covers::No => return None,
+        };
+        let kept = usize::try_from(expiration.newer_noncurrent_versions().unwrap_or(0)).unwrap_or(0);
+        let rule = name(rule).to_owned();
+        Some(match kept.checked_sub(version.newer).filter(|left| *left > 0) {
+            Some(versions) => End::After { rule, versions, certain },
+            None => End::On { rule, at: after(version.since, expiration.noncurrent_days().unwrap_or(0)), certain },
+        })
+    });
+    ends.min_by_key(|end| match end {
+        End::On { at, .. } => (0, *at, 0),
+        End::After { versions, .. } => (1, UNIX_EPOCH, *versions),
+    })
+}
+
+/// S3 adds the days, and goes on to the next midnight, UTC.
+fn after(since: SystemTime, days: i32) -> SystemTime {
+    const DAY: u64 = 24 * 60 * 60;
+    let since = since.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let end = since + Duration::from_secs(u64::try_from(days).unwrap_or(0) * DAY);
+    UNIX_EPOCH + Duration::from_secs((end.as_secs() / DAY + 1) * DAY)
+}
+
+/// A rule's name.
+fn name(rule: &LifecycleRule) -> &str {
+    rule.id().filter(|id| !id.is_empty()).unwrap_or("without a name")
 }
 
 fn fates(rule: &LifecycleRule) -> Vec<Fate> {
@@ -254,6 +318,37 @@ mod tests {
                 Fate::Archived { when: "1 day after it was written".into(), class: "GLACIER".into() },
             ]
         );
+    }
+
+    fn keeping(id: &str, days: i32, newer: Option<i32>) -> LifecycleRule {
+        let noncurrent = NoncurrentVersionExpiration::builder().noncurrent_days(days);
+        let noncurrent = noncurrent.set_newer_noncurrent_versions(newer).build();
+        rule(filter().build()).id(id).noncurrent_version_expiration(noncurrent).build().unwrap()
+    }
+
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+
+    #[test]
+    fn a_noncurrent_version_ends_at_the_midnight_after_its_days() {
+        let version = Noncurrent { since: UNIX_EPOCH + 15 * HOUR, newer: 0 };
+        let end = end_of_noncurrent(&[keeping("slow", 9, None), keeping("tidy", 1, None)], &SUBJECT, &version);
+        assert_eq!(end, Some(End::On { rule: "tidy".into(), at: UNIX_EPOCH + 48 * HOUR, certain: true }));
+        let other = Subject { key: "other.zip", ..SUBJECT };
+        let elsewhere = rule(filter().prefix("app/").build());
+        let noncurrent = NoncurrentVersionExpiration::builder().noncurrent_days(1).build();
+        let elsewhere = elsewhere.noncurrent_version_expiration(noncurrent).build().unwrap();
+        assert_eq!(end_of_noncurrent(&[elsewhere], &other, &version), None);
+    }
+
+    #[test]
+    fn the_newest_noncurrent_versions_are_kept_until_there_are_more() {
+        let ends = |newer| {
+            let version = Noncurrent { since: UNIX_EPOCH, newer };
+            end_of_noncurrent(&[keeping("tidy", 1, Some(3))], &SUBJECT, &version)
+        };
+        let after = |versions| Some(End::After { rule: "tidy".into(), versions, certain: true });
+        assert_eq!((ends(0), ends(2)), (after(3), after(1)));
+        assert_eq!(ends(3), Some(End::On { rule: "tidy".into(), at: UNIX_EPOCH + 48 * HOUR, certain: true }));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //!
 //! An examination is a list of [`Finding`]s. Each area has a file: [`account`] (who asks, where, by which clock),
 //! [`local`] (this directory), [`artifact`] and [`uploads`], [`bucket`] with the pure [`lifecycle`], [`access`] (S3's
-//! permissions), [`functions`], [`zipedit`], [`services`] (what only some verbs use). Permissions are tried, see
+//! permissions), [`functions`] and what they run from ([`references`]), [`zipedit`], [`services`] (what only some verbs use). Permissions are tried, see
 //! [`probe`]; what can't be tried harmlessly is asked of IAM, see [`simulate`], or listed as not checked.
 //!
 //! Nothing that is asked changes anything. Independent questions are asked at the same time.
@@ -20,6 +20,7 @@ mod functions;
 mod lifecycle;
 mod local;
 mod probe;
+mod references;
 mod services;
 mod simulate;
 mod uploads;
@@ -137,14 +138,16 @@ async fn examine_artifact(target: &Target<'_>) -> Examination {
         }
     };
     let questions = questions(target, &functions, &zipedit, principal.as_deref());
-    let (bucket, access, logs, asked) = tokio::join!(
+    let (bucket, references, access, logs, asked) = tokio::join!(
         bucket::examine(target, &facts, &functions.referencing),
+        references::examine(target.cloud, &functions.referencing),
         access::probes(target, &store, &facts),
         logs,
         join_all(questions.into_iter().map(|question| simulate::ask(target, question))),
     );
     findings.extend(bucket);
     findings.extend(functions.findings);
+    findings.extend(references);
     findings.extend(zipedit.findings);
     let (builds, no_project) = builds;
     findings.extend(no_project);

@@ -13,6 +13,7 @@ use zipedit_lambda::Answer;
 use super::Target;
 use super::finding::{Area, Finding, Level};
 use super::probe::{Need, Probe, Verdict, judge};
+use crate::bootstrap::version::{OURS, is_older};
 use crate::project::Via;
 use crate::retry::retried;
 use crate::via::DEFAULT_FUNCTION;
@@ -111,21 +112,12 @@ fn answered(name: &str, payload: &[u8], broken: Level) -> Finding {
         return finding(broken, format!("`{name}` gave an answer that is not understood"))
             .mend("is it the zipedit function? `quickdeploy bootstrap` makes or updates it");
     };
-    let ours = env!("CARGO_PKG_VERSION");
-    match (version(&answer.version), version(ours)) {
-        (theirs, ours_parsed) if theirs < ours_parsed => {
-            let theirs =
-                if answer.version.is_empty() { "of a version that doesn't say which" } else { &answer.version };
-            finding(Level::Warning, format!("`{name}` answers, but is older than this program: {theirs}, not {ours}"))
-                .mend("`quickdeploy bootstrap` updates it")
-        }
-        _ => finding(Level::Ok, format!("`{name}` {} can read the artifact", answer.version)),
+    if !is_older(&answer.version, OURS) {
+        return finding(Level::Ok, format!("`{name}` {} can read the artifact", answer.version));
     }
-}
-
-/// `1.2.3` as numbers; nothing is older than everything.
-fn version(text: &str) -> Option<Vec<u64>> {
-    text.split('.').map(|number| number.parse().ok()).collect()
+    let theirs = if answer.version.is_empty() { "of a version that doesn't say which" } else { &answer.version };
+    finding(Level::Warning, format!("`{name}` answers, but is older than this program: {theirs}, not {OURS}"))
+        .mend("`quickdeploy bootstrap` updates it")
 }
 
 #[cfg(test)]
@@ -144,17 +136,10 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_compared_by_their_numbers() {
-        assert!(version("0.9.0") < version("0.10.0"));
-        assert!(version("") < version("0.0.1"));
-        assert_eq!(version("1.2.3"), Some(vec![1, 2, 3]));
-    }
-
-    #[test]
     fn an_older_function_and_one_that_is_something_else_are_told() {
         let old = answered("zipedit", &answer(""), Level::Failed);
         assert_eq!(old.level, Level::Warning);
-        let current = answered("zipedit", &answer(env!("CARGO_PKG_VERSION")), Level::Failed);
+        let current = answered("zipedit", &answer(OURS), Level::Failed);
         assert_eq!(current.level, Level::Ok, "{}", current.message);
         let other = answered("zipedit", b"\"hello\"", Level::Failed);
         assert_eq!(other.level, Level::Failed);

@@ -338,6 +338,12 @@ impl Ui {
         }
     }
 
+    /// Items in lines that fit to the right of `indent` columns, on a terminal or not: between two of them nobody
+    /// searches.
+    pub(crate) fn list(&self, items: &str, indent: usize) -> String {
+        wrap(items, self.width(), indent)
+    }
+
     /// As much of a line as fits under the text of a status line.
     pub(crate) fn fitting(&self, line: &str) -> String {
         end_cut(line, self.width().saturating_sub(VERB_WIDTH + 1))

@@ -165,7 +165,7 @@ fn mark(level: Level) -> String {
     }
 }
 
-/// The actions of an area that are permitted, in one line; with `-v`, each has its own.
+/// The actions of an area that are permitted, one after the other; with `-v`, each has a line of its own.
 fn permitted(ui: &Ui, findings: &[Finding], area: Area) -> Option<String> {
     if ui.is_verbose() {
         return None;
@@ -176,7 +176,7 @@ fn permitted(ui: &Ui, findings: &[Finding], area: Area) -> Option<String> {
         .filter_map(|finding| Some(finding.permission.as_ref()?.action.as_str()))
         .collect();
     let list = actions.into_iter().collect::<Vec<_>>().join(", ");
-    (!list.is_empty()).then(|| format!("{} {}", mark(Level::Ok), ui.paragraph(&list, INDENT)))
+    (!list.is_empty()).then(|| format!("{} {}", mark(Level::Ok), ui.list(&list, INDENT)))
 }
 
 /// One statement for each set of resources that is denied the same.

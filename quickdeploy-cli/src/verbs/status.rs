@@ -7,6 +7,7 @@ use owo_colors::OwoColorize;
 use serde::Serialize;
 
 use crate::args::{self, Global};
+use crate::bootstrap::version::OURS;
 use crate::compare::DiffDocument;
 use crate::error::Result;
 use crate::project::Project;
@@ -192,7 +193,8 @@ fn zipedit_line(zipedit: &ZipeditStanding) -> String {
     let day = zipedit.last_modified.as_deref().map(|time| format!("of {}", time.split('T').next().unwrap_or(time)));
     let stack = zipedit.stack.as_ref().map(|stack| format!("stack `{stack}`"));
     let details: Vec<String> = [zipedit.architecture.clone(), day, stack].into_iter().flatten().collect();
-    format!("the function `{}` ({})", zipedit.name, details.join(", "))
+    let version = zipedit.version.as_ref().map_or_else(String::new, |version| format!(" {version}"));
+    format!("the function `{}`{version} ({})", zipedit.name, details.join(", "))
 }
 
 fn table(standing: &Standing) -> Table {
@@ -273,7 +275,7 @@ fn hints(standing: &Standing) -> Vec<String> {
     let changed = standing.changes.as_ref().is_some_and(|changes| !changes.is_empty());
     match (changed, with(State::Stale) || with(State::Failed)) {
         (true, true) => {
-            hints.push(format!("`quickdeploy deploy{name}` patches the artifact and updates every function"));
+            hints.push(format!("`quickdeploy deploy{name}` patches the artifact and updates the functions"));
         }
         (true, false) => hints.push(format!("`quickdeploy deploy{name}` makes the changes live")),
         (false, true) => hints.push(format!("`quickdeploy deploy{name}` updates the functions; the artifact stays")),
@@ -291,6 +293,9 @@ fn hints(standing: &Standing) -> Vec<String> {
     }
     if standing.zipedit.as_ref().is_some_and(|zipedit| zipedit.required && !zipedit.is_there) {
         hints.push("deploy the zipedit function, or patch from here: `via = \"direct\"`".to_owned());
+    }
+    if let Some(zipedit) = standing.zipedit.as_ref().filter(|zipedit| zipedit.older) {
+        hints.push(format!("`{}` is older than this quickdeploy ({OURS}): run `quickdeploy bootstrap`", zipedit.name));
     }
     let enabled = Versioning::Enabled.as_str();
     if let Some(artifact) = &standing.artifact

@@ -367,3 +367,117 @@ async fn people_see_headings_marks_and_the_way_out() {
     assert!(lines[failed + 1].trim_start().starts_with("→ allow it: {\"Effect\""), "{}", ran.stdout);
     assert!(ran.stderr.contains("1 thing that a deployment needs is broken"), "{}", ran.stderr);
 }
+
+/// A rule that deletes what was replaced seven days ago, except for the newest of them.
+async fn delete_noncurrent(world: &World, kept: Option<i32>) {
+    let noncurrent = NoncurrentVersionExpiration::builder().noncurrent_days(7).set_newer_noncurrent_versions(kept);
+    let rule = LifecycleRule::builder()
+        .id("tidy")
+        .status(ExpirationStatus::Enabled)
+        .filter(LifecycleRuleFilter::builder().prefix("app/").build())
+        .noncurrent_version_expiration(noncurrent.build())
+        .build()
+        .unwrap();
+    let rules = BucketLifecycleConfiguration::builder().rules(rule).build().unwrap();
+    world.s3.put_bucket_lifecycle_configuration().bucket(BUCKET).lifecycle_configuration(rules).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_function_that_is_left_on_an_older_version_stops_with_it() {
+    let world = World::with_functions(&["start", "stop"]).await;
+    let version = world.s3.head_object().bucket(BUCKET).key(KEY).send().await.unwrap().version_id.unwrap();
+    let update = world.lambda.update_function_code().function_name("stop").s3_bucket(BUCKET).s3_key(KEY);
+    let update = update.s3_object_version(&version).s3_object_storage_mode(S3ObjectStorageMode::Reference);
+    update.send().await.unwrap();
+    let document = examine(&world).await.expect_code(0).json();
+    assert!(findings(&document, "reference").is_empty(), "it runs from the current one");
+
+    world.write("start.js", "// newer\n");
+    world.run(&["--function", "start"]).await.expect_code(0);
+    let document = examine(&world).await.expect_code(0).json();
+    let reference = only(&document, "reference");
+    assert_eq!(reference["level"], "ok");
+    let message = reference["message"].as_str().unwrap();
+    assert!(message.starts_with("`stop` runs from version ") && message.contains("1 version behind"), "{message}");
+
+    delete_noncurrent(&world, Some(2)).await;
+    let document = examine(&world).await.expect_code(0).json();
+    let reference = only(&document, "reference");
+    assert_eq!(reference["level"], "warning");
+    let message = reference["message"].as_str().unwrap();
+    assert!(message.contains("`tidy` deletes that some time after 2 more versions"), "{message}");
+
+    delete_noncurrent(&world, None).await;
+    let document = examine(&world).await.expect_code(1).json();
+    let reference = only(&document, "reference");
+    assert_eq!(reference["level"], "failed");
+    let replaced = std::time::SystemTime::now() + std::time::Duration::from_secs(8 * 24 * 3600);
+    let day = aws_sdk_s3::primitives::DateTime::from(replaced).to_string();
+    let day = day.split('T').next().unwrap();
+    assert!(reference["message"].as_str().unwrap().contains(&format!("deletes that on {day}, and then it stops")));
+    assert!(mend(reference).contains("quickdeploy deploy --all"), "{reference:#}");
+
+    world.s3.delete_object().bucket(BUCKET).key(KEY).version_id(&version).send().await.unwrap();
+    let document = examine(&world).await.expect_code(1).json();
+    assert!(only(&document, "reference")["message"].as_str().unwrap().contains("which is gone"), "{document:#}");
+    // What it says mends it.
+    world.run(&["deploy", "--all"]).await.expect_code(0);
+    let document = examine(&world).await.expect_code(0).json();
+    assert!(findings(&document, "reference").is_empty(), "{document:#}");
+}
+
+#[tokio::test]
+async fn credentials_that_end_soon_are_a_warning_with_the_way_to_renew_them() {
+    let world = World::with_functions(&["start"]).await;
+    let examine = async |end: std::time::SystemTime| {
+        let end = aws_sdk_s3::primitives::DateTime::from(end).to_string();
+        let mut command = world.command(&["doctor", "--json"]);
+        command.env("AWS_SESSION_TOKEN", "token").env("AWS_CREDENTIAL_EXPIRATION", end);
+        Ran::of(&command.output().await.unwrap()).expect_code(0).json()
+    };
+    let now = std::time::SystemTime::now();
+    let minutes = |number: u64| std::time::Duration::from_secs(number * 60);
+
+    let document = examine(now + minutes(5)).await;
+    let expiry = only(&document, "expiry");
+    assert_eq!(expiry["level"], "warning");
+    assert!(expiry["message"].as_str().unwrap().starts_with("the credentials end in 4 min "), "{expiry:#}");
+    assert!(mend(expiry).contains("aws configure export-credentials"), "{expiry:#}");
+
+    let document = examine(now - minutes(2)).await;
+    assert!(only(&document, "expiry")["message"].as_str().unwrap().starts_with("the credentials ended 2 min "));
+    let document = examine(now + minutes(60)).await;
+    assert_eq!(only(&document, "expiry")["level"], "ok");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_profile_whose_credentials_end_soon_is_named() {
+    let world = World::with_functions(&["start"]).await;
+    let end = std::time::SystemTime::now() + std::time::Duration::from_secs(10 * 60);
+    let end = aws_sdk_s3::primitives::DateTime::from(end).to_string();
+    let keys = format!(
+        r#"{{"Version": 1, "AccessKeyId": "test", "SecretAccessKey": "test", "SessionToken": "t", "Expiration": "{end}"}}"#
+    );
+    world.write("keys.json", &keys);
+    let keys = world.project.path().join("keys.json");
+    world.write("aws-config", &format!("[profile dev]\ncredential_process = cat {}\n", keys.display()));
+    let mut command = world.command(&["doctor", "--json", "--profile", "dev"]);
+    command.env("AWS_CONFIG_FILE", world.project.path().join("aws-config"));
+    let document = Ran::of(&command.output().await.unwrap()).expect_code(0).json();
+    let expiry = only(&document, "expiry");
+    assert_eq!(expiry["level"], "warning");
+    assert!(mend(expiry).contains("aws sso login --profile dev"), "{expiry:#}");
+}
+
+#[tokio::test]
+async fn what_is_permitted_fits_into_80_columns() {
+    let world = World::with_functions(&["start"]).await;
+    let ran = world.run(&["doctor"]).await.expect_code(0);
+    let permissions = ran.stdout.split_once("Permissions\n").unwrap().1;
+    let listed: Vec<&str> = permissions.lines().take_while(|line| !line.contains("not checked")).collect();
+    assert!(listed.len() > 1 && listed[0].starts_with("          ok "), "{permissions}");
+    for line in listed.iter().take_while(|line| line.contains("s3:") || line.contains("lambda:")) {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+}

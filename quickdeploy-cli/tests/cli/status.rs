@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_lambda::types::{CodeSigningPolicies, CodeSigningPolicy, S3ObjectStorageMode};
+use aws_sdk_lambda::types::{CodeSigningPolicies, CodeSigningPolicy, FunctionCode, Runtime, S3ObjectStorageMode};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use local_cloud::{Action, Fault, LambdaSettings};
 use serde_json::{Value, json};
@@ -154,4 +154,25 @@ async fn a_bucket_without_versions_is_told_how_to_keep_them() {
     let ran = world.run(&["status"]).await.expect_code(0);
     assert!(ran.stdout.contains("versioning suspended"), "{}", ran.stdout);
     assert!(ran.stderr.contains("put-bucket-versioning"), "{}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zipedit_function_of_an_older_version_is_told_with_the_command_that_updates_it() {
+    let world = World::with_functions(&["a"]).await;
+    world.write("quickdeploy.toml", &format!("{}zipedit = \"tool\"\n", config(&["a"], "lambda")));
+    let code = FunctionCode::builder().s3_bucket(BUCKET).s3_key(KEY).build();
+    let create = world.lambda.create_function().function_name("tool").role("arn:aws:iam::000000000000:role/test");
+    let create = create.runtime(Runtime::Nodejs22x).handler("start.handler").code(code);
+    create.description("Edits a zip artifact where it lies in S3 (zipedit 0.0.1)").send().await.unwrap();
+    let ran = world.run(&["status", "--json"]).await.expect_code(0);
+    let zipedit = &ran.json()["zipedit"];
+    assert_eq!((&zipedit["version"], &zipedit["older"]), (&json!("0.0.1"), &json!(true)));
+    assert!(ran.stderr.contains("the function `tool` 0.0.1 ("), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`tool` is older than this quickdeploy"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("run `quickdeploy bootstrap`"), "{}", ran.stderr);
+
+    let ours = format!("Edits a zip artifact where it lies in S3 (zipedit {})", env!("CARGO_PKG_VERSION"));
+    world.lambda.update_function_configuration().function_name("tool").description(ours).send().await.unwrap();
+    let zipedit = status(&world).await["zipedit"].clone();
+    assert_eq!((&zipedit["version"], &zipedit["older"]), (&json!(env!("CARGO_PKG_VERSION")), &json!(false)));
 }

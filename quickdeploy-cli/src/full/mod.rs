@@ -25,7 +25,7 @@ mod placeholders;
 mod rehearse;
 mod role;
 mod take_over;
-mod template;
+pub(crate) mod template;
 mod together;
 mod upload;
 

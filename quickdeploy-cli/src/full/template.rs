@@ -36,7 +36,7 @@ pub(crate) struct Template {
     /// Local directories that the package takes the place of: where in the text, and in which way.
     places: Vec<Place>,
     /// The functions that these belong to.
-    pub(super) packaged: Vec<String>,
+    pub(crate) packaged: Vec<String>,
 }
 
 /// Where in the text a package's place in S3 is to stand.

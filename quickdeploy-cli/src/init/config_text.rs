@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use toml::Value;
 
+use super::infrastructure::StackText;
 use super::sources::Environment;
 use super::tree::HandlerFile;
 use crate::project::{ArtifactUrl, Functions};
@@ -24,6 +25,8 @@ pub(crate) struct ConfigText {
     pub(crate) endpoint_url: Option<String>,
     /// At least one. Several have names.
     pub(crate) artifacts: Vec<ArtifactText>,
+    /// The stack that a full build deploys, of a single artifact.
+    pub(crate) stack: Option<StackText>,
     /// As suggestions, and the file that they come from.
     pub(crate) environments: (String, Vec<Environment>),
 }
@@ -60,6 +63,9 @@ impl ConfigText {
         if let ([artifact], false) = (self.artifacts.as_slice(), several) {
             text.push('\n');
             keys(&mut text, artifact);
+            if let Some(stack) = &self.stack {
+                stack_keys(&mut text, stack);
+            }
         }
         text.push('\n');
         comment(&mut text, "Where the functions are.");
@@ -153,6 +159,40 @@ fn keys(text: &mut String, artifact: &ArtifactText) {
             let _ = writeln!(text, "    {},  # {}", string(pattern), plural(*files, "file"));
         }
         let _ = writeln!(text, "]");
+    }
+}
+
+/// The stack's keys, or as comments what they may be.
+fn stack_keys(text: &mut String, stack: &StackText) {
+    let StackText { stack, template, capabilities, parameters, doubt } = stack;
+    text.push('\n');
+    let about = match doubt {
+        Some(why) => format!("`quickdeploy full` could deploy the stack, too. Left out, as {why}."),
+        None if parameters.is_empty() => {
+            "What `quickdeploy full` deploys. The package takes the place of the template's \
+             directories."
+                .to_owned()
+        }
+        None => {
+            "What `quickdeploy full` deploys. The template learns by these parameters where the package is.".to_owned()
+        }
+    };
+    comment(text, &about);
+    let capabilities: Vec<String> = capabilities.iter().map(|capability| string(capability)).collect();
+    let parameters: Vec<String> =
+        parameters.iter().map(|(name, place)| format!("{} = {}", key(name), string(place))).collect();
+    let mut lines = vec![("stack", string(stack)), ("template", string(template))];
+    if !capabilities.is_empty() {
+        lines.push(("capabilities", format!("[{}]", capabilities.join(", "))));
+    }
+    if !parameters.is_empty() {
+        lines.push(("parameters", format!("{{ {} }}", parameters.join(", "))));
+    }
+    for (key, value) in lines {
+        if doubt.is_some() {
+            text.push_str("# ");
+        }
+        line(text, key, &value);
     }
 }
 
@@ -260,6 +300,7 @@ mod tests {
             profile: Some("dev".into()),
             endpoint_url: None,
             artifacts,
+            stack: None,
             environments: ("samconfig.toml".into(), vec![prod]),
         }
     }
@@ -283,6 +324,35 @@ mod tests {
         assert_eq!((settings.region.as_deref(), settings.profile.as_deref()), (Some("us-east-1"), Some("dev")));
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         assert!(text.contains("start.handler -> src/start.js"), "{text}");
+    }
+
+    fn stack(doubt: Option<&str>) -> StackText {
+        StackText {
+            stack: "shop".into(),
+            template: "template.yaml".into(),
+            capabilities: vec!["CAPABILITY_IAM"],
+            parameters: [("CodeBucket".to_owned(), "{bucket}"), ("CodeKey".to_owned(), "{key}")].into(),
+            doubt: doubt.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_stack_is_written_for_full_builds_and_a_doubtful_one_suggested() {
+        let mut config = config(vec![artifact(None)]);
+        config.stack = Some(stack(None));
+        let full = &read(&config.render(), None)[0].full;
+        assert_eq!(
+            (full.stack.as_deref(), full.capabilities.as_slice()),
+            (Some("shop"), &["CAPABILITY_IAM".to_owned()][..])
+        );
+        assert_eq!(full.template.as_ref().unwrap().0, "template.yaml");
+        assert_eq!(full.parameters["CodeKey"], "{key}");
+
+        config.stack = Some(stack(Some("it names a directory")));
+        let text = config.render();
+        assert_eq!(read(&text, None)[0].full.stack, None);
+        assert!(text.contains("# stack = \"shop\"\n# template = "), "{text}");
+        assert!(text.contains("Left out, as it names"), "{text}");
     }
 
     #[test]

@@ -67,7 +67,10 @@ pub(crate) fn hints(package: &Package, source: Option<&Source>) -> Vec<Rule> {
 }
 
 /// The functions of a tool's file that the package belongs to.
-fn declared<'a>(package: &'a Package, source: Option<&'a Source>) -> impl Iterator<Item = &'a SourceFunction> {
+pub(crate) fn declared<'a>(
+    package: &'a Package,
+    source: Option<&'a Source>,
+) -> impl Iterator<Item = &'a SourceFunction> {
     source.into_iter().flat_map(|source| &source.functions).filter(|declared| {
         package.functions.iter().any(|live| {
             declared.name.as_ref() == Some(&live.function.name) || live.logical_id.as_ref() == Some(&declared.id)

@@ -98,6 +98,71 @@ impl Template {
             .collect()
     }
 
+    /// Parameters that say where the code of the functions is that `wanted` chooses by logical id and name, with what
+    /// each of them stands for: `{bucket}`, `{key}` or `{version}`.
+    pub(crate) fn code_parameters(
+        &self,
+        wanted: &dyn Fn(&str, Option<&str>) -> bool,
+    ) -> BTreeMap<String, &'static str> {
+        const PLACES: [([&str; 2], &str); 3] = [
+            (["S3Bucket", "Bucket"], "{bucket}"),
+            (["S3Key", "Key"], "{key}"),
+            (["S3ObjectVersion", "Version"], "{version}"),
+        ];
+        let resources = self.body.get("Resources").and_then(Value::as_object);
+        let mut found = BTreeMap::new();
+        for (logical_id, resource) in resources.into_iter().flatten() {
+            let property = |name: &str| {
+                let own = resource.get("Properties").and_then(|properties| properties.get(name));
+                own.or_else(|| self.body.pointer("/Globals/Function").and_then(|globals| globals.get(name)))
+            };
+            let code = match resource.get("Type").and_then(Value::as_str) {
+                Some("AWS::Lambda::Function") => property("Code"),
+                Some("AWS::Serverless::Function") => property("CodeUri"),
+                _ => None,
+            };
+            let Some(code) = code.filter(|_| wanted(logical_id, property("FunctionName").and_then(Value::as_str)))
+            else {
+                continue;
+            };
+            for (names, place) in PLACES {
+                let value = names.iter().find_map(|name| code.get(*name));
+                found.extend(value.and_then(|value| self.parameter_in(value)).map(|name| (name, place)));
+            }
+        }
+        found
+    }
+
+    /// The parameter that a value is, in one branch of a condition if need be.
+    fn parameter_in(&self, value: &Value) -> Option<String> {
+        let text = |key: &str| value.get(key).and_then(Value::as_str);
+        let substituted = || text("Fn::Sub")?.strip_prefix("${")?.strip_suffix('}');
+        if let Some(name) = text("Ref").or_else(substituted) {
+            return self.body.get("Parameters")?.get(name).map(|_| name.to_owned());
+        }
+        value.get("Fn::If")?.as_array()?.iter().skip(1).find_map(|branch| self.parameter_in(branch))
+    }
+
+    /// What CloudFormation wants to have acknowledged: that roles come of it, maybe with names of their own.
+    pub(crate) fn capabilities(&self) -> Vec<&'static str> {
+        let resources = self.body.get("Resources").and_then(Value::as_object);
+        let kinds = resources.into_iter().flatten().filter_map(|(_, resource)| {
+            let kind = resource.get("Type")?.as_str()?.strip_prefix("AWS::IAM::")?;
+            Some((kind, resource.get("Properties")))
+        });
+        let of_iam: Vec<(&str, Option<&Value>)> = kinds.collect();
+        // Such as `RoleName` of a role. An inline policy always has a name, and it counts for nothing.
+        let named = |(kind, properties): &(&str, Option<&Value>)| {
+            *kind != "Policy" && properties.is_some_and(|properties| properties.get(format!("{kind}Name")).is_some())
+        };
+        match (of_iam.iter().any(named), of_iam.is_empty() && !self.is_sam()) {
+            (true, _) => vec!["CAPABILITY_NAMED_IAM"],
+            // SAM makes a role for each function that names none.
+            (false, false) => vec!["CAPABILITY_IAM"],
+            (false, true) => Vec::new(),
+        }
+    }
+
     fn function(
         &self,
         logical_id: &str,

@@ -105,3 +105,31 @@ Resources:
     assert_eq!(functions[1].handler.as_deref(), Some("stop.handler"));
     assert_eq!(functions[1].code, s3("b", "k"));
 }
+
+fn parsed(text: &str) -> Template {
+    Template::parse(text).unwrap()
+}
+
+#[test]
+fn parameters_that_say_where_the_code_is_are_found() {
+    let template = parsed(
+        "Parameters: {B: {Type: String}, K: {Type: String}, V: {Type: String}, Other: {Type: String}}\n\
+         Resources:\n\
+         \x20 F: {Type: AWS::Lambda::Function, Properties: {Code: {S3Bucket: !Ref B, S3Key: !Sub '${K}', \
+         S3ObjectVersion: !If [C, !Ref V, !Ref AWS::NoValue]}}}\n\
+         \x20 G: {Type: AWS::Lambda::Function, Properties: {Code: {S3Bucket: fixed, S3Key: !Ref Other}}}\n",
+    );
+    let of_f: Vec<(String, &str)> = template.code_parameters(&|id, _| id == "F").into_iter().collect();
+    assert_eq!(of_f, [("B".to_owned(), "{bucket}"), ("K".to_owned(), "{key}"), ("V".to_owned(), "{version}")]);
+}
+
+#[test]
+fn what_has_to_be_acknowledged_follows_from_the_resources() {
+    let of = |resources: &str| parsed(&format!("Resources:\n{resources}")).capabilities();
+    assert_eq!(of("  F: {Type: AWS::Lambda::Function}\n"), [""; 0]);
+    assert_eq!(of("  R: {Type: AWS::IAM::Role}\n"), ["CAPABILITY_IAM"]);
+    assert_eq!(of("  P: {Type: AWS::IAM::Policy, Properties: {PolicyName: p}}\n"), ["CAPABILITY_IAM"]);
+    assert_eq!(of("  R: {Type: AWS::IAM::Role, Properties: {RoleName: r}}\n"), ["CAPABILITY_NAMED_IAM"]);
+    let sam = parsed("Transform: AWS::Serverless-2016-10-31\nResources:\n  F: {Type: AWS::Serverless::Function}\n");
+    assert_eq!(sam.capabilities(), ["CAPABILITY_IAM"]);
+}

@@ -13,6 +13,7 @@ use crate::compare::{self, blocking, project_error};
 use crate::error::{Error, Result};
 use crate::init::config_text::ConfigText;
 use crate::init::discovery::{Asked, Discovery, Given, Proposal, named};
+use crate::init::infrastructure::stack_text;
 use crate::init::live::Package;
 use crate::init::locate::{State, Tried, fleeting};
 use crate::init::proposal;
@@ -138,8 +139,14 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Init) -> Result<u
         tell(ui, proposal, proposals.len());
     }
 
+    let stack = match proposals.as_slice() {
+        [one] => stack_text(&here, source, &one.package),
+        // Of several, which parameter belongs to which package is for people to say.
+        _ => None,
+    };
     let config = ConfigText {
         command: command_line(args),
+        stack,
         region: cloud.region.clone(),
         profile: place.profile,
         endpoint_url: global.endpoint_url.clone(),

@@ -460,6 +460,38 @@ async fn after_a_hotfix_by_hand_the_stacks_artifact_is_said_not_to_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_stack_and_its_template_are_written_for_full_builds() {
+    let world = world(&[]).await;
+    create_stack(&world, "shop", STACK, &[("Bucket", BUCKET)]).await;
+    world.write("template.yaml", STACK);
+    world.run(&["init", "--stack", "shop"]).await.expect_code(0);
+    let text = config(&world);
+    assert!(
+        text.contains("\nstack = \"shop\"\ntemplate = \"template.yaml\"\ncapabilities = [\"CAPABILITY_IAM\"]\n"),
+        "{text}"
+    );
+    assert!(text.contains("\nparameters = { Bucket = \"{bucket}\", Key = \"{key}\" }\n"), "{text}");
+    // A full build does with it what it should: there is nothing to change but the code.
+    world.write("start.js", "exports.handler = async () => 'built';\n");
+    let document = world.run(&["full", "--json"]).await.expect_code(0).json();
+    assert_eq!(document["ok"], true, "{document:#}");
+    world.run(&["status", "--exit-code"]).await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_that_a_full_build_could_not_deploy_is_only_suggested() {
+    let world = world(&[]).await;
+    create_stack(&world, "shop", STACK, &[("Bucket", BUCKET)]).await;
+    world.write("template.yaml", &STACK.replace("{S3Bucket: !Ref Bucket, S3Key: !Sub '${Key}'}", "src"));
+    world.write("samconfig.toml", "version = 0.1\n[default.deploy.parameters]\nstack_name = \"shop\"\n");
+    world.run(&["init"]).await.expect_code(0);
+    let text = config(&world);
+    assert!(text.contains("\n# stack = \"shop\"\n# template = \"template.yaml\"\n"), "{text}");
+    assert!(text.contains("`quickdeploy full` could deploy the stack, too. Left out,"), "{text}");
+    world.run(&["diff", "--exit-code"]).await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sam_project_needs_no_argument() {
     let world = world(&[]).await;
     let key = "shop/0f343b0931126a20f133d67c2b018a3b";

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::aws::Cloud;
 use crate::error::{Error, Result};
-use crate::ui::bytes;
+use crate::ui::{bytes, duration};
 
 /// The largest event of a synchronous invocation, in bytes.
 const LARGEST_EVENT: usize = 6 * 1024 * 1024;
@@ -223,8 +223,20 @@ fn failure(function: &str, kind: &str, payload: &[u8]) -> (Error, Vec<String>) {
 }
 
 impl Report {
+    /// `1.2 ms, billed 102 ms, 35 of 128 MB, cold start 100 ms`.
+    pub(crate) fn summary(&self) -> String {
+        format!("{}, {}", millis(self.duration_ms), self.costs())
+    }
+
+    /// The same without the time that the handler took.
+    pub(crate) fn costs(&self) -> String {
+        let billed = duration(Duration::from_secs_f64(self.billed_duration_ms.max(0.0) / 1_000.0));
+        let cold = self.init_duration_ms.map_or_else(String::new, |ms| format!(", cold start {}", millis(ms)));
+        format!("billed {billed}, {} of {} MB{cold}", self.max_memory_used_mb, self.memory_size_mb)
+    }
+
     /// The figures in a line of the log: `REPORT …`, or the event `platform.report` of functions that log JSON.
-    fn of_line(line: &str) -> Option<Self> {
+    pub(crate) fn of_line(line: &str) -> Option<Self> {
         if line.starts_with('{') {
             let event: Value = serde_json::from_str(line).ok()?;
             let report = event.get("type")?.as_str()? == "platform.report";
@@ -245,9 +257,28 @@ impl Report {
     }
 }
 
+/// `1.2 ms`, and longer times as everywhere.
+pub(crate) fn millis(ms: f64) -> String {
+    if ms < 10.0 { format!("{ms:.1} ms") } else { duration(Duration::from_secs_f64(ms / 1_000.0)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_report_in_a_few_words() {
+        let warm = Report {
+            duration_ms: 1.234,
+            billed_duration_ms: 2.0,
+            memory_size_mb: 128,
+            max_memory_used_mb: 35,
+            init_duration_ms: None,
+        };
+        assert_eq!(warm.summary(), "1.2 ms, billed 2 ms, 35 of 128 MB");
+        let cold = Report { duration_ms: 1_500.0, init_duration_ms: Some(12.5), ..warm };
+        assert_eq!(cold.summary(), "1.5 s, billed 2 ms, 35 of 128 MB, cold start 12 ms");
+    }
 
     #[test]
     fn the_report_is_read_from_text_and_from_json() {

@@ -20,7 +20,7 @@ use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsError;
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 use serde::Serialize;
 
-pub(crate) use show::{Printer, readable};
+pub(crate) use show::{Printer, is_of_function, readable, written_by_the_function};
 
 use crate::aws::Cloud;
 use crate::error::{Error, Result};

@@ -8,6 +8,7 @@ use aws_sdk_cloudwatchlogs::primitives::{DateTime, DateTimeFormat};
 use owo_colors::{AnsiColors, OwoColorize};
 
 use super::Event;
+use crate::invoke::Report;
 use crate::ui::Ui;
 
 /// Colours that tell functions apart, and are legible on dark and on light.
@@ -19,6 +20,9 @@ const COLORS: [AnsiColors; 6] = [
     AnsiColors::Green,
     AnsiColors::BrightMagenta,
 ];
+
+/// How Node.js begins the reports of errors that ended an invocation.
+const NODE_ERRORS: [&str; 2] = ["Invoke Error \t", "Uncaught Exception \t"];
 
 /// Prints events under each other.
 #[derive(Debug)]
@@ -63,10 +67,15 @@ impl<'a> Printer<'a> {
     }
 }
 
-/// A line of a log as a terminal may have it, shortened unless it is wanted `whole`; and whether Lambda itself wrote it.
-pub(crate) fn readable(line: &str, whole: bool) -> (String, bool) {
-    let shown = if whole { line.to_owned() } else { short(line) };
-    (harmless(shown.trim_end()), is_of_lambda(line))
+/// A line of a log as a terminal may have it.
+pub(crate) fn readable(line: &str) -> String {
+    harmless(line.trim_end())
+}
+
+/// The lines of an invocation's log, each shortened and as a terminal may have it: what the function itself wrote.
+pub(crate) fn written_by_the_function(log: &str) -> Vec<String> {
+    let own = log.lines().filter(|line| !is_of_lambda(line) && !repeats_the_answer(line));
+    own.map(|line| harmless(short(line).trim_end())).collect()
 }
 
 /// `2026-11-22` and `17:03:12.045`, in UTC.
@@ -91,7 +100,7 @@ fn short(message: &str) -> String {
     match fields.as_slice() {
         // Node.js: 2026-11-22T17:03:12.345Z, request id, INFO, message.
         [time, id, level, rest] if is_time(time) && (is_request_id(id) || *id == "undefined") => {
-            format!("{level} {rest}")
+            thrown_in_node(rest).map_or_else(|| format!("{level} {rest}"), |thrown| format!("{level} {thrown}"))
         }
         // Python: [INFO], 2026-11-22T17:03:12.345Z, request id, message.
         [level, time, id, rest] if level.starts_with('[') && is_time(time) && is_request_id(id) => {
@@ -101,8 +110,37 @@ fn short(message: &str) -> String {
     }
 }
 
+/// `TypeError: it is broken` and where in the function's own code, of `Invoke Error`, a tab, and all of it as JSON.
+fn thrown_in_node(text: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Thrown {
+        stack: Vec<String>,
+    }
+    let (_, json) = text.split_once(NODE_ERRORS[0]).or_else(|| text.split_once(NODE_ERRORS[1]))?;
+    let thrown: Thrown = serde_json::from_str(json.trim()).ok()?;
+    let lines: Vec<&str> = thrown.stack.iter().map(String::as_str).filter(|line| is_of_function(line)).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// Whether a line of a stack is about the function's code, not about the runtime that called it.
+pub(crate) fn is_of_function(line: &str) -> bool {
+    let of_runtime = ["/var/runtime/", "/local-lambda-runtime-", "node:internal/", "new Promise (<anonymous>)"];
+    !(line.trim_start().starts_with("at ") && of_runtime.iter().any(|place| line.contains(place)))
+}
+
+/// Whether a runtime reports with this line what it also answers to the caller.
+fn repeats_the_answer(line: &str) -> bool {
+    NODE_ERRORS.iter().any(|begin| line.contains(&format!("\tERROR\t{begin}")))
+}
+
 /// `END RequestId: ID` as `END`, and `REPORT` with its figures only.
 fn without_request_id(message: &str) -> String {
+    if let Some(report) = Report::of_line(message.trim_end()).filter(|_| message.starts_with("REPORT ")) {
+        // How it ended, if not well.
+        let of_the_end = |field: &&str| field.starts_with("Status: ") || field.starts_with("Error Type: ");
+        let end = message.split('\t').map(str::trim).filter(of_the_end);
+        return end.fold(format!("REPORT {}", report.summary()), |line, field| format!("{line}, {field}"));
+    }
     let Some((word, rest)) = message.split_once(" RequestId: ").filter(|_| is_of_lambda(message)) else {
         return message.to_owned();
     };
@@ -173,11 +211,28 @@ mod tests {
     fn lambdas_own_lines_keep_their_figures() {
         assert_eq!(short(&format!("START RequestId: {ID} Version: $LATEST\n")), "START Version: $LATEST");
         assert_eq!(short(&format!("END RequestId: {ID}\n")).trim_end(), "END");
-        let report =
-            format!("REPORT RequestId: {ID}\tDuration: 1.23 ms\tBilled Duration: 2 ms\tMemory Size: 128 MB\t\n");
-        assert_eq!(short(&report), "REPORT Duration: 1.23 ms  Billed Duration: 2 ms  Memory Size: 128 MB");
+        let report = format!(
+            "REPORT RequestId: {ID}\tDuration: 1.23 ms\tBilled Duration: 2 ms\tMemory Size: 128 MB\tMax Memory Used: 35 MB\t\n"
+        );
+        assert_eq!(short(&report), "REPORT 1.2 ms, billed 2 ms, 35 of 128 MB");
+        let late = report.replace("\t\n", "\tStatus: timeout\t\n");
+        assert_eq!(short(&late), "REPORT 1.2 ms, billed 2 ms, 35 of 128 MB, Status: timeout");
+        let other = format!("REPORT RequestId: {ID}\tDuration: 1.23 ms\tXRAY TraceId: 1\t\n");
+        assert_eq!(short(&other), "REPORT Duration: 1.23 ms  XRAY TraceId: 1");
         let error = format!("RequestId: {ID} Error: Runtime exited\n");
         assert_eq!(short(&error), error);
+    }
+
+    #[test]
+    fn an_error_of_node_is_shown_without_the_runtimes_own_frames() {
+        let stack =
+            r#"["TypeError: broken","    at handler (/var/task/a.js:5:25)","    at file:///var/runtime/index.mjs:1"]"#;
+        let json = format!(r#"{{"errorType":"TypeError","errorMessage":"broken","stack":{stack}}}"#);
+        let line = format!("2026-11-22T17:03:12.345Z\t{ID}\tERROR\tInvoke Error \t{json}");
+        assert_eq!(short(&line), "ERROR TypeError: broken\n    at handler (/var/task/a.js:5:25)");
+        assert!(repeats_the_answer(&line));
+        assert!(is_of_function("  File \"/var/runtime/bootstrap.py\", line 1"), "of Python, two lines belong together");
+        assert!(!repeats_the_answer("2026-11-22T17:03:12.345Z\tid\tERROR\tmy own"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::args::{self, Global};
 use crate::aws::Cloud;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupts;
-use crate::invoke::{self, Invocation, Request};
+use crate::invoke::{self, Invocation, Request, millis};
 use crate::logs;
 use crate::project::Settings;
 use crate::ui::{Ui, duration};
@@ -54,24 +54,28 @@ pub(super) async fn carry_out(
 
 /// What came of it: the figures and the log for people, the result on stdout.
 pub(super) fn show(ui: &Ui, invocation: &Invocation, with_log: bool) {
-    ui.status("Invoked", format_args!("`{}`: {}", invocation.function, figures(invocation)));
-    if let Some(ms) = invocation.report.as_ref().and_then(|report| report.init_duration_ms) {
-        ui.detail(format!("after a cold start of {}", millis(ms)));
+    let took = match &invocation.report {
+        Some(report) => millis(report.duration_ms),
+        None => duration(Duration::from_millis(invocation.elapsed_ms)),
+    };
+    let status = if invocation.ok { invocation.status_code.to_string() } else { "FAILED".to_owned() };
+    ui.status("Invoked", format_args!("`{}`: {status} in {took}", invocation.function));
+    if let Some(report) = &invocation.report {
+        ui.detail(report.costs());
     }
-    if with_log {
+    if with_log && ui.is_verbose() {
         for line in invocation.log_tail.lines() {
-            let (line, of_lambda) = logs::readable(line, ui.is_verbose());
-            if !of_lambda {
-                ui.detail(line);
-            } else if ui.is_verbose() {
-                ui.detail(line.dimmed());
-            }
+            ui.detail(logs::readable(line).dimmed());
+        }
+    } else if with_log {
+        for line in logs::written_by_the_function(&invocation.log_tail) {
+            ui.detail(line.trim_end());
         }
     }
     if let Some(error) = &invocation.error {
         ui.error(error);
-        for line in &invocation.trace {
-            ui.detail(logs::readable(line, true).0.dimmed());
+        for line in invocation.trace.iter().filter(|line| ui.is_verbose() || logs::is_of_function(line)) {
+            ui.detail(logs::readable(line).dimmed());
         }
     }
     if invocation.ok && !ui.is_json() {
@@ -79,31 +83,11 @@ pub(super) fn show(ui: &Ui, invocation: &Invocation, with_log: bool) {
     }
 }
 
-/// `200 in 12 ms, billed 180 ms, 71 of 128 MB`.
-fn figures(invocation: &Invocation) -> String {
-    let status = if invocation.ok { invocation.status_code.to_string() } else { "FAILED".to_owned() };
-    let Some(report) = &invocation.report else {
-        return format!("{status} in {}", duration(Duration::from_millis(invocation.elapsed_ms)));
-    };
-    format!(
-        "{status} in {}, billed {}, {} of {} MB",
-        millis(report.duration_ms),
-        millis(report.billed_duration_ms),
-        report.max_memory_used_mb,
-        report.memory_size_mb,
-    )
-}
-
-/// `1.2 ms`, and longer times as everywhere.
-fn millis(ms: f64) -> String {
-    if ms < 10.0 { format!("{ms:.1} ms") } else { duration(Duration::from_secs_f64(ms / 1_000.0)) }
-}
-
 /// JSON in lines, anything else as it is.
 fn readable_result(raw: &str) -> String {
     match serde_json::from_str::<serde::de::IgnoredAny>(raw) {
         Ok(_) => indented(raw),
-        Err(_) => raw.lines().map(|line| logs::readable(line, true).0).collect::<Vec<_>>().join("\n"),
+        Err(_) => raw.lines().map(logs::readable).collect::<Vec<_>>().join("\n"),
     }
 }
 
@@ -180,10 +164,5 @@ mod tests {
         assert_eq!(readable_result(expected), expected);
         assert_eq!(readable_result("\"text\""), "\"text\"");
         assert_eq!(readable_result("no JSON\nat all\u{7}"), "no JSON\nat all\\u{7}");
-    }
-
-    #[test]
-    fn short_times_have_a_digit_more() {
-        assert_eq!((millis(1.234), millis(12.5), millis(1_500.0)), ("1.2 ms".into(), "12 ms".into(), "1.5 s".into()));
     }
 }

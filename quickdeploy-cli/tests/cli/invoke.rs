@@ -39,7 +39,7 @@ async fn the_result_is_on_stdout_and_the_log_beside_it() {
     assert!(ran.stdout.starts_with("{\n  \"zulu\": 1,\n  \"echo\": {\n"), "{}", ran.stdout);
     assert!(ran.stderr.contains("INFO got {\"id\":7}"), "{}", ran.stderr);
     assert!(
-        ran.stderr.contains("Invoked `api`: 200 in ") && ran.stderr.contains("after a cold start of"),
+        ran.stderr.contains("Invoked `api`: 200 in ") && ran.stderr.contains(" of 128 MB, cold start "),
         "{}",
         ran.stderr
     );
@@ -80,6 +80,7 @@ async fn the_functions_own_error_is_shown_with_its_trace() {
     assert_eq!(ran.stdout, "");
     assert!(ran.stderr.contains("error: `api` failed: TypeError: it is broken"), "{}", ran.stderr);
     assert!(ran.stderr.contains("start.js:3"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("node:internal") && !ran.stderr.contains("Invoke Error"), "{}", ran.stderr);
     let document = world.run(&["invoke", "api", "--event", "boom.json", "--json"]).await.expect_code(1).json();
     assert_eq!((&document["ok"], &document["error"]["errorType"]), (&json!(false), &json!("TypeError")));
     assert!(document["trace"].to_string().contains("start.js:3"), "{document:#}");

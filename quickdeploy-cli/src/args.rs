@@ -171,6 +171,10 @@ pub(crate) struct Deploy {
     #[arg(long, value_name = "HOW")]
     pub(crate) via: Option<ViaArg>,
 
+    /// Deploy the files as they are: don't run `compile` of quickdeploy.toml
+    #[arg(long)]
+    pub(crate) no_compile: bool,
+
     #[command(flatten)]
     pub(crate) afterwards: Afterwards,
 }
@@ -179,7 +183,8 @@ pub(crate) struct Deploy {
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(after_help = "\
 It deploys what differs, and from then on what is saved: only the files that changed here, so that what others deploy
-meanwhile stays. With `--json` there is a line of JSON for each save.")]
+meanwhile stays. Where quickdeploy.toml has a `compile` command, a save of a source runs it first. While it fails, or a
+file to deploy has a syntax error, nothing is deployed; the next save is tried again. With `--json` there is a line of JSON for each save.")]
 pub(crate) struct Watch {
     #[command(flatten)]
     pub(crate) artifacts: Chosen,
@@ -191,6 +196,14 @@ pub(crate) struct Watch {
     /// How to patch: by the zipedit function, directly from here, or whichever should be faster from here
     #[arg(long, value_name = "HOW")]
     pub(crate) via: Option<ViaArg>,
+
+    /// Deploy the files as they are: don't run `compile` of quickdeploy.toml
+    #[arg(long)]
+    pub(crate) no_compile: bool,
+
+    /// Deploy files with syntax errors, too
+    #[arg(long)]
+    pub(crate) no_check: bool,
 
     /// After each deployment invoke a function with the event in FILE [else: {}], and show its result and log
     #[arg(long, value_name = "FUNCTION[=FILE]")]

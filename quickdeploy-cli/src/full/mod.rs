@@ -150,8 +150,14 @@ impl Full<'_> {
 
     /// Builds and packages. Nothing outside of this machine is changed, but what CodeBuild does.
     async fn prepare(&self, mut looked: Looked, interrupts: &Interrupts) -> Result<Prepared> {
+        let incomplete = self.project.missing_directory().is_some();
         let (built, output) = self.build(interrupts).await?;
         looked.document.build = built;
+        if incomplete {
+            // What the build has made is part of the project from now on.
+            let project = self.project.clone();
+            looked.now = BuiltFrom::new(&blocking(move || project.manifests()).await?);
+        }
         let package = match output {
             None => Some(self.package(&mut looked.document).await?),
             Some(_) => None,
@@ -219,7 +225,11 @@ impl Full<'_> {
                     codebuild::build(self.ui, self.cloud, project, &self.artifact, interrupts).await?;
                 Ok((Some(built), Some(output)))
             }
-            (None, None) => Ok((None, None)),
+            // What makes the files that are packaged, where nothing else does.
+            (None, None) => match &settings.compile {
+                Some(command) => Ok((Some(build::build(self.ui, settings, command, interrupts).await?), None)),
+                None => Ok((None, None)),
+            },
         }
     }
 

@@ -12,6 +12,7 @@
 //! via = "auto"                                # or "lambda", "direct"
 //! affected = "traced"                         # or "all": which functions are updated; "traced" with several artifacts
 //! assume-static = ["node_modules/express/"]   # names in the zip whose computed imports load nothing of the project
+//! compile = "npx tsc"                         # before a deployment: what makes the deployed files from their sources
 //! build = "npm run build"
 //! zipedit = "zipedit"                         # name of the Lambda function that edits artifacts
 //! region = "eu-central-1"
@@ -106,6 +107,8 @@ pub(crate) struct Settings {
     pub(crate) affected: Affected,
     /// Patterns of entry names: what these files load without saying what is taken for nothing of the project.
     pub(crate) assume_static: Vec<String>,
+    /// The command that makes the deployed files from their sources, run by the shell in the root.
+    pub(crate) compile: Option<String>,
     /// What a full build does.
     pub(crate) full: FullBuild,
     /// Name or ARN of the Lambda function that edits artifacts.
@@ -172,6 +175,7 @@ impl Settings {
             via: Via::Auto,
             affected: Affected::All,
             assume_static: Vec::new(),
+            compile: None,
             full: FullBuild::default(),
             zipedit: None,
             region: None,

@@ -155,7 +155,7 @@ fn a_key_like_no_other_lists_them_all() {
          \x20 |\n\
          1 | colour = true\n\
          \x20 | ^^^^^^ the keys are `artifact`, `functions`, `root`, `map`, `include`, `exclude`, `via`, `affected`, \
-         `assume-static`, `build`, `codebuild`, `role`, `stack`, `template`, `parameters`, `capabilities`, `tags`, \
+         `assume-static`, `compile`, `build`, `codebuild`, `role`, `stack`, `template`, `parameters`, `capabilities`, `tags`, \
          `deployment-mode`, `create`, `zipedit`, `region`, `profile`, `endpoint-url`, `artifacts`, `env`"
     );
 }

@@ -41,7 +41,7 @@ mod scan;
 mod stat;
 mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -67,6 +67,43 @@ pub(crate) fn checksums(root: &Path, paths: &[&str]) -> Result<Vec<Option<(u64, 
     content::in_parallel(paths, |path| {
         Ok(content::read(&root.join(path))?.map(|(_, content)| (content.size, content.crc32)))
     })
+}
+
+/// What a compiler may have to do with saved paths.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    /// Those that it may read.
+    pub(crate) looks: BTreeMap<PathBuf, Look>,
+    /// Whether any is of the project at all.
+    pub(crate) concerned: bool,
+}
+
+/// What is found at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    Gone,
+    Directory,
+    /// With this SHA-256.
+    File([u8; 32]),
+    /// What can't be read.
+    Unclear,
+}
+
+impl Look {
+    fn at(path: &Path, is_dir: bool) -> Self {
+        if is_dir {
+            return Self::Directory;
+        }
+        // A pipe would be waited for.
+        if path.exists() && !path.is_file() {
+            return Self::Unclear;
+        }
+        match content::read(path) {
+            Ok(Some((_, content))) => Self::File(content.sha256),
+            Ok(None) => Self::Gone,
+            Err(_) => Self::Unclear,
+        }
+    }
 }
 
 /// A directory that is deployed, with its settings.
@@ -121,6 +158,12 @@ impl Project {
         &self.settings
     }
 
+    /// The first mapped directory that is not there, as it is written in the configuration.
+    pub(crate) fn missing_directory(&self) -> Option<&str> {
+        let Settings { root, map, .. } = &self.settings;
+        map.iter().map(|(local, _)| local.as_str()).find(|local| !root.join(local).is_dir())
+    }
+
     /// Where on this machine the file with this entry name may be, deployed from here or not.
     pub(crate) fn local_paths(&self, name: &str) -> Vec<PathBuf> {
         self.mapping.local_paths(name).iter().map(|path| self.settings.root.join(path)).collect()
@@ -145,9 +188,10 @@ impl Project {
         Ok(files.into_iter().map(|file| (file.path().to_owned(), file.stat.size)).collect())
     }
 
-    /// Digests of what a full build of the project is made from, by path: see [`manifest::digests`]. Blocks.
+    /// Digests of what a full build of the project is made from, by path: see [`manifest::digests`]. Mapped directories may
+    /// be missing. Blocks.
     pub(crate) fn manifests(&self) -> Result<BTreeMap<String, [u8; 32]>, ProjectError> {
-        let files = self.walker.files(Scope::Edit)?;
+        let files = self.walker.files_so_far(Scope::Edit)?;
         manifest::digests(
             &self.settings.root,
             files.iter().map(walk::LocalFile::path),
@@ -163,6 +207,23 @@ impl Project {
     /// The directories that a watcher has to look at. Blocks.
     pub(crate) fn directories(&self) -> Vec<std::path::PathBuf> {
         self.walker.directories()
+    }
+
+    /// What of these paths (absolute) a compiler may read: all that no ignore file hides, packaged or not. Blocks.
+    pub(crate) fn sources(&self, paths: &BTreeSet<PathBuf>) -> Sources {
+        let mut visibility = self.walker.visibility();
+        let mut sources = Sources::default();
+        for full in paths.iter().filter(|full| full.starts_with(&self.settings.root)) {
+            let Ok(path) = mapping::slashed_below(&self.settings.root, full) else { continue };
+            let is_dir = full.is_dir();
+            if visibility.is_source(&path, is_dir) {
+                sources.concerned = true;
+                sources.looks.insert(full.clone(), Look::at(full, is_dir));
+            } else {
+                sources.concerned |= visibility.shows(&path);
+            }
+        }
+        sources
     }
 
     /// Packages the project, dependency folders included, into `out`. Blocks.

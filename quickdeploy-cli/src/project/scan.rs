@@ -1,7 +1,7 @@
 //! The project as it is on disk now: every file with its checksums, at the price of reading those that changed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::content::{self, Content};
 use super::diff::{self, ArtifactEntry, Change, Deletion, Diff, LocalEntry};
@@ -91,6 +91,11 @@ impl Scan {
             _ = store.save(session, &data, Save::Seen);
         }
         Ok(Self { root, mapping, walker, store, data, files, contents, read: stale.len() })
+    }
+
+    /// The directory that paths are relative to.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// How many files belong to the project.

@@ -132,6 +132,11 @@ impl Walker {
                 return Err(ProjectError::NoSuchDirectory { directory: directory.to_owned(), root: self.root.clone() });
             }
         }
+        self.files_so_far(scope)
+    }
+
+    /// The same where mapped directories may still be missing: a build makes them.
+    pub(crate) fn files_so_far(&self, scope: Scope) -> Result<Vec<LocalFile>, ProjectError> {
         let mut visible = self.run(self.builder(&self.root, IgnoreFiles::Respected), scope, None)?;
         let mut files = std::mem::take(&mut visible.files);
         self.follow_all(&visible.links, IgnoreFiles::Respected, &mut files)?;

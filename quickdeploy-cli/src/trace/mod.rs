@@ -16,6 +16,7 @@ mod node;
 mod python;
 mod python_modules;
 mod reach;
+pub(crate) mod syntax;
 mod threads;
 mod tree;
 

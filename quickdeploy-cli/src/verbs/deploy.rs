@@ -9,6 +9,7 @@ use super::afterwards::Afterwards;
 use crate::args::{self, Global, ViaArg};
 use crate::aws::Cloud;
 use crate::compare;
+use crate::compile;
 use crate::deployment::{Deploy, Deployment};
 use crate::error::{Error, Result};
 use crate::full::{FullDocument, together};
@@ -70,6 +71,12 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: args::Deploy) -> Result<
         for group in together(projects) {
             let mut needed = false;
             for project in &group {
+                let full = &project.settings().full;
+                let is_built = full.build.is_some() || full.codebuild.is_some();
+                if project.missing_directory().is_some() && !is_built && !args.dry_run && !args.no_compile {
+                    // What is to be compared is made by nothing else.
+                    compile::compile(ui, std::slice::from_ref(project), &interrupts).await?;
+                }
                 needed |= needs_full(ui, &cloud, project, &interrupts).await?;
             }
             if !needed {
@@ -86,6 +93,11 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: args::Deploy) -> Result<
             }
         }
         projects = rest;
+    }
+    if args.dry_run && !args.no_compile && projects.iter().any(|project| project.settings().compile.is_some()) {
+        ui.status("Dry run", "of the files as they are: `compile` is not run");
+    } else if !args.no_compile {
+        compile::compile(ui, &projects, &interrupts).await?;
     }
     let deployments = projects
         .iter()
@@ -109,6 +121,11 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: args::Deploy) -> Result<
 /// the last full build.
 async fn needs_full(ui: &Ui, cloud: &Cloud, project: &Project, interrupts: &Interrupts) -> Result<bool> {
     let url = super::artifact_of(project.settings())?;
+    let full = &project.settings().full;
+    if let Some(directory) = project.missing_directory().filter(|_| full.build.is_some() || full.codebuild.is_some()) {
+        ui.status("Full build", format!("as `{directory}` was never built here"));
+        return Ok(true);
+    }
     let compared = {
         let _progress = ui.progress("Comparing");
         let quiet = ui.part();

@@ -82,6 +82,9 @@ pub(super) struct Several {
 pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Diff) -> Result<u8> {
     let projects = super::find_projects(global, &args.artifacts)?;
     let cloud = super::connect(global, projects.first().map(Project::settings)).await?;
+    if projects.iter().any(|project| project.settings().compile.is_some()) {
+        ui.verbose("of the files as they are: `compile` is run by `deploy` and `watch` only");
+    }
     let several = projects.iter().any(|project| project.settings().name.is_some());
     let deletion = if args.delete { Deletion::Everything } else { Deletion::Owned };
     let compared = {

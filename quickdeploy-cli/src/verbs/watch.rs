@@ -17,15 +17,16 @@ use crate::invoke::Request;
 use crate::logs::Tail;
 use crate::project::Project;
 use crate::ui::Ui;
-use crate::watch::{End, Watch};
+use crate::watch::{Compiler, End, Watch};
 
 pub(super) async fn run(ui: &Ui, global: &Global, args: args::Watch) -> Result<u8> {
     let interrupts = Interrupts::listen();
-    let args::Watch { artifacts, functions, via, invoke, logs } = args;
+    let args::Watch { artifacts, functions, via, no_compile, no_check, invoke, logs } = args;
     let beside = Beside { calls: requests(&invoke)?, logs };
+    let before = Before { compiled: !no_compile, checked: !no_check };
     let args = args::Deploy { artifacts, functions, via, ..args::Deploy::default() };
     loop {
-        match watch(ui, global, &args, &beside, &interrupts).await? {
+        match watch(ui, global, &args, before, &beside, &interrupts).await? {
             End::Interrupted => {
                 ui.status("Stopped", "watching; nothing is left behind");
                 return Ok(0);
@@ -33,6 +34,15 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: args::Watch) -> Result<u
             End::ConfigChanged => ui.status("Reading", "quickdeploy.toml again: it has changed"),
         }
     }
+}
+
+/// What comes before each deployment.
+#[derive(Clone, Copy)]
+struct Before {
+    /// `compile` of the configuration is run.
+    compiled: bool,
+    /// Files are read as their language does.
+    checked: bool,
 }
 
 /// What is shown besides the deployments.
@@ -44,7 +54,14 @@ struct Beside {
 }
 
 /// All of the project's artifacts, each by itself, until they end.
-async fn watch(ui: &Ui, global: &Global, args: &args::Deploy, beside: &Beside, interrupts: &Interrupts) -> Result<End> {
+async fn watch(
+    ui: &Ui,
+    global: &Global,
+    args: &args::Deploy,
+    before: Before,
+    beside: &Beside,
+    interrupts: &Interrupts,
+) -> Result<End> {
     let projects = super::find_projects(global, &args.artifacts)?;
     check_functions(&projects, args)?;
     let cloud = super::connect(global, projects.first().map(Project::settings)).await?;
@@ -57,12 +74,15 @@ async fn watch(ui: &Ui, global: &Global, args: &args::Deploy, beside: &Beside, i
             let _ = live.send(());
         },
     );
+    let compilers = if before.compiled { Compiler::of(&projects) } else { vec![None; projects.len()] };
     let watches = projects
         .iter()
-        .map(|project| {
+        .zip(compilers)
+        .map(|(project, compiler)| {
             let first = deployment(ui, &cloud, project, args)?;
             let deployment = deployment(&routine, &cloud, project, args)?;
-            Ok((first, Watch { ui, deployment, on_first: &on_first, on_live: &on_live }))
+            let (on_first, on_live) = (&on_first, &on_live);
+            Ok((first, Watch { ui, deployment, compiler, checked: before.checked, on_first, on_live }))
         })
         .collect::<Result<Vec<_>>>()?;
     let several = watches.len() > 1;

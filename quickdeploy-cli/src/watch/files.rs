@@ -5,6 +5,14 @@
 //! [`LONGEST`]. A file that its writer has not closed yet is half written: it is kept back until it is closed, or until
 //! nothing was written to it for [`ABANDONED`], because some programs never close.
 //!
+//! Editors write files of their own beside the one that is saved; these are nobody's save.
+//!
+//! # Up to now
+//!
+//! Who has waited for others to finish writing (git, a compiler) has to know that all of their events have come. The
+//! system reports in order, so a file is written in a directory of ours that is watched, too: what was written before it
+//! has been reported when it is.
+//!
 //! Directories are watched one by one, so that a `node_modules` of ten thousand directories costs nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +35,9 @@ const LONGEST: Duration = Duration::from_millis(50);
 /// A file that is open but not written to is taken as it is.
 const ABANDONED: Duration = Duration::from_millis(300);
 
+/// So long the system may take to report a file of ours. Where its reports have no order, that is all that can be done.
+const REPORTED: Duration = Duration::from_millis(500);
+
 /// What was saved.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Saved {
@@ -38,15 +49,35 @@ pub(super) struct Saved {
     pub(super) lost: bool,
 }
 
+impl Saved {
+    /// What something may be joined to.
+    pub(super) fn nothing(at: Instant) -> Self {
+        Self { at, paths: BTreeSet::new(), lost: false }
+    }
+
+    /// Both in one.
+    pub(super) fn join(&mut self, other: Self) {
+        self.at = self.at.min(other.at);
+        self.paths.extend(other.paths);
+        self.lost |= other.lost;
+    }
+}
+
 /// Watches directories, not what is below them.
 pub(super) struct Files {
     watcher: RecommendedWatcher,
     watched: BTreeSet<PathBuf>,
     gathering: Gathering,
+    /// [`Gathering::ours`], as long as it is needed.
+    _ours: tempfile::TempDir,
+    /// How many have been.
+    marks: u32,
 }
 
 /// What was reported and not handed out yet.
 struct Gathering {
+    /// Where files are written to see how far the reports are. Nothing in it is a save.
+    ours: PathBuf,
     notices: mpsc::UnboundedReceiver<Notice>,
     first: Option<Instant>,
     last: Option<Instant>,
@@ -88,11 +119,32 @@ impl Files {
             }
         })
         .map_err(|error| watch_error(Path::new("."), &error))?;
-        let gathering =
-            Gathering { notices, first: None, last: None, done: BTreeSet::new(), open: BTreeMap::new(), lost: false };
-        let mut files = Self { watcher, watched: BTreeSet::new(), gathering };
+        let made = tempfile::Builder::new().prefix("quickdeploy-watch-").tempdir();
+        let made = made.and_then(|ours| Ok((ours.path().canonicalize()?, ours)));
+        let (path, ours) = made.map_err(|error| Error::file("make a directory in", &std::env::temp_dir(), &error))?;
+        let mut files = Self {
+            watcher,
+            watched: BTreeSet::new(),
+            gathering: Gathering::new(path.clone(), notices),
+            _ours: ours,
+            marks: 0,
+        };
+        let reported = files.watcher.watch(&path, RecursiveMode::NonRecursive);
+        reported.map_err(|error| watch_error(&path, &error))?;
         files.follow(directories)?;
         Ok(files)
+    }
+
+    /// What was written up to now and [`Files::next`] has not handed out. What is still being written is left to it.
+    pub(super) async fn so_far(&mut self) -> Option<Saved> {
+        self.marks += 1;
+        let mark = self.gathering.ours.join(self.marks.to_string());
+        // Without it, what has been reported is what is known.
+        if std::fs::write(&mark, "").is_ok() {
+            self.gathering.until(&mark, Instant::now() + REPORTED).await;
+            drop(std::fs::remove_file(&mark));
+        }
+        self.gathering.so_far()
     }
 
     /// Watches these directories from now on, and no others.
@@ -132,6 +184,10 @@ impl Files {
 }
 
 impl Gathering {
+    fn new(ours: PathBuf, notices: mpsc::UnboundedReceiver<Notice>) -> Self {
+        Self { ours, notices, first: None, last: None, done: BTreeSet::new(), open: BTreeMap::new(), lost: false }
+    }
+
     async fn ready(&mut self) {
         while self.first.is_none() {
             match self.notices.recv().await {
@@ -166,7 +222,29 @@ impl Gathering {
         }
     }
 
-    fn take(&mut self, notice: Notice) {
+    /// Takes in what is reported, until this file is. It is no save itself.
+    async fn until(&mut self, mark: &Path, patience: Instant) {
+        while let Ok(Some(notice)) = timeout_at(patience, self.notices.recv()).await {
+            let reached = notice.paths.iter().any(|path| path == mark);
+            self.take(notice);
+            if reached {
+                return;
+            }
+        }
+    }
+
+    fn so_far(&mut self) -> Option<Saved> {
+        while let Ok(notice) = self.notices.try_recv() {
+            self.take(notice);
+        }
+        self.hand_out(Instant::now())
+    }
+
+    fn take(&mut self, mut notice: Notice) {
+        notice.paths.retain(|path| !is_an_editors_own(path) && !path.starts_with(&self.ours));
+        if notice.paths.is_empty() && notice.what != What::Lost {
+            return;
+        }
         self.first.get_or_insert(notice.at);
         self.last = Some(notice.at);
         for path in notice.paths {
@@ -214,6 +292,15 @@ impl Gathering {
     }
 }
 
+/// Whether an editor writes this file for itself: what is not saved yet, a backup, a lock, a try whether it may write.
+fn is_an_editors_own(path: &Path) -> bool {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
+    let vim = name.starts_with('.') && [".swp", ".swo", ".swx", ".swpx"].iter().any(|end| name.ends_with(end));
+    let emacs = name.starts_with(".#") || (name.starts_with('#') && name.ends_with('#'));
+    let jetbrains = name.ends_with("___jb_tmp___") || name.ends_with("___jb_old___");
+    vim || emacs || jetbrains || name.ends_with('~') || name == "4913"
+}
+
 /// What an event says of a save; `None`: nothing.
 fn notice(event: notify::Result<notify::Event>) -> Option<Notice> {
     let at = Instant::now();
@@ -255,8 +342,7 @@ mod tests {
     impl Feed {
         fn new() -> Self {
             let (sender, notices) = mpsc::unbounded_channel();
-            let (done, open) = (BTreeSet::new(), BTreeMap::new());
-            Self { sender, gathering: Gathering { notices, first: None, last: None, done, open, lost: false } }
+            Self { sender, gathering: Gathering::new(PathBuf::from("/ours"), notices) }
         }
 
         fn send(&self, what: What, path: &str) {
@@ -328,6 +414,30 @@ mod tests {
         let mut feed = Feed::new();
         feed.send(What::Lost, "");
         assert!(feed.gathering.next().await.lost);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_editors_write_for_themselves_is_no_save() {
+        let mut feed = Feed::new();
+        for name in ["src/.a.js.swp", "src/a.js~", "src/4913", "src/.#a.js", "src/#a.js#", "src/a.js___jb_tmp___"] {
+            feed.send(What::Done, name);
+        }
+        feed.send(What::Done, "src/a.js");
+        assert_eq!(feed.next().await.1, ["src/a.js"]);
+    }
+
+    #[tokio::test]
+    async fn what_was_written_up_to_now_is_known_at_once_and_handed_out_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        let mut files = Files::watch(vec![root.clone()]).unwrap();
+        assert_eq!(files.so_far().await, None);
+        let written: BTreeSet<PathBuf> = (0..100).map(|number| root.join(format!("{number}.js"))).collect();
+        for path in &written {
+            std::fs::write(path, "1").unwrap();
+        }
+        assert_eq!(files.so_far().await.unwrap().paths, written);
+        assert_eq!(files.so_far().await, None);
     }
 
     /// On the real file system.

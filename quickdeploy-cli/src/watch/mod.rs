@@ -16,13 +16,17 @@
 //!
 //! # A save that can't be deployed
 //!
-//! It is told and kept: the next save deploys it too, if it can be deployed by then.
+//! It is told and kept: the next save deploys it too, if it can be deployed by then. So it is with a compiler that fails
+//! ([`compiling`]) and with a file that is no valid source ([`check`]), at the start as later.
 
+mod check;
+mod compiling;
 mod files;
 mod warm;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -34,6 +38,8 @@ use crate::interrupt::Interrupts;
 use crate::project::CONFIG_FILE;
 use crate::ui::{Progress, Ui, duration, plural, printable};
 use crate::update::Status;
+pub(crate) use compiling::Compiler;
+use compiling::Next;
 use files::{Files, Saved};
 use warm::{Read, Warm};
 
@@ -63,6 +69,12 @@ pub(crate) enum Event<'a> {
     /// Saves are waited for from now on.
     #[serde(rename_all = "camelCase")]
     Watching { artifact: String, directories: usize, functions: usize, deploy: &'a Deploy },
+    /// What is deployed is made from its sources now.
+    #[serde(rename_all = "camelCase")]
+    Compiling { compile: &'a str },
+    /// It is made. That it could not be is `failed`.
+    #[serde(rename_all = "camelCase")]
+    Compiled { compile: &'a str, elapsed_ms: u64 },
     /// A save is live.
     #[serde(rename_all = "camelCase")]
     Live {
@@ -88,10 +100,37 @@ pub(crate) struct Watch<'a> {
     pub(crate) ui: &'a Ui,
     /// With a [`Ui::of_routine`].
     pub(crate) deployment: Deployment<'a>,
+    /// Makes what is deployed from its sources.
+    pub(crate) compiler: Option<Arc<Compiler>>,
+    /// Whether files are read as their language does before they go out.
+    pub(crate) checked: bool,
     /// Told about the first deployment, whatever became of it.
     pub(crate) on_first: &'a dyn Fn(&Deploy),
     /// Told about each further one that is live.
     pub(crate) on_live: &'a dyn Fn(&Deploy),
+}
+
+/// What the compiler made of a save.
+#[derive(Debug, Default)]
+struct Compiled {
+    /// Whether what is here may be deployed.
+    ready: bool,
+    /// How long it ran; `None`: there was nothing to compile.
+    took: Option<Duration>,
+    /// Whether the save was about the project, deployed or not.
+    concerned: bool,
+    /// When something was written during the run that has to be compiled, too.
+    again: Option<tokio::time::Instant>,
+}
+
+/// What comes after a save.
+enum After {
+    /// The next one.
+    Wait,
+    /// What was saved while this one was compiled.
+    Again(tokio::time::Instant),
+    /// `quickdeploy.toml` was among it.
+    ConfigChanged,
 }
 
 impl Watch<'_> {
@@ -103,7 +142,10 @@ impl Watch<'_> {
     pub(crate) async fn run(&self, first: &Deployment<'_>, interrupts: &Interrupts) -> Result<End> {
         // Before the first look at the files: nothing that happens from then on is missed.
         let mut files = Files::watch(self.directories().await?)?;
-        let (deploy, mut warm) = Warm::up(first, interrupts).await?;
+        let (deploy, mut warm, mut again) = match self.begin(first, &mut files, interrupts).await? {
+            Ok(begun) => begun,
+            Err(end) => return Ok(end),
+        };
         (self.on_first)(&deploy);
         self.ui.json_line(&Event::Watching {
             artifact: self.deployment.artifact.to_string(),
@@ -112,6 +154,7 @@ impl Watch<'_> {
             deploy: &deploy,
         })?;
         let idle = self.ui.progress(&self.waiting(&warm, None));
+        let mut held = Saved::nothing(tokio::time::Instant::now());
         let mut last_save = Instant::now();
         let mut refresh = tokio::time::interval(REFRESH);
         refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -119,70 +162,238 @@ impl Watch<'_> {
             if interrupts.so_far() > 0 {
                 return Ok(End::Interrupted);
             }
-            tokio::select! {
-                biased;
-                () = interrupts.nth(1) => return Ok(End::Interrupted),
-                saved = files.next() => {
-                    if self.is_about_the_config(&saved) {
-                        return Ok(End::ConfigChanged);
-                    }
-                    last_save = Instant::now();
-                    self.saved(&mut warm, &mut files, saved, interrupts, &idle).await?;
-                }
-                _ = refresh.tick() => {
-                    if last_save.elapsed() < ASLEEP {
-                        // A save need not wait for it.
-                        tokio::select! {
-                            biased;
-                            () = files.ready() => {}
-                            () = warm.refresh(&self.deployment) => {}
+            let saved = if let Some(at) = again.take() {
+                Saved::nothing(at)
+            } else {
+                tokio::select! {
+                    biased;
+                    () = interrupts.nth(1) => return Ok(End::Interrupted),
+                    saved = files.next() => saved,
+                    _ = refresh.tick() => {
+                        if last_save.elapsed() < ASLEEP {
+                            // A save need not wait for it.
+                            tokio::select! {
+                                biased;
+                                () = files.ready() => {}
+                                () = warm.refresh(&self.deployment) => {}
+                            }
                         }
+                        continue;
                     }
                 }
+            };
+            last_save = Instant::now();
+            match self.saved(&mut warm, &mut files, &mut held, saved, interrupts, &idle).await? {
+                After::Wait => {}
+                After::Again(at) => again = Some(at),
+                After::ConfigChanged => return Ok(End::ConfigChanged),
             }
         }
     }
 
-    /// One save, to its end. What fails is told; only what makes further watching impossible is an error.
+    /// The first deployment, as soon as what is here can be deployed. `Err`: it ended before.
+    async fn begin(
+        &self,
+        first: &Deployment<'_>,
+        files: &mut Files,
+        interrupts: &Interrupts,
+    ) -> Result<Result<(Deploy, Warm, Option<tokio::time::Instant>), End>> {
+        let mut saved = Saved::nothing(tokio::time::Instant::now());
+        loop {
+            let compiled = self.compile(files, &mut saved, None, interrupts).await?;
+            if self.is_about_the_config(&saved) {
+                return Ok(Err(End::ConfigChanged));
+            }
+            if interrupts.so_far() > 0 {
+                return Ok(Err(End::Interrupted));
+            }
+            if compiled.took.is_some() {
+                files.follow(self.directories().await?)?;
+            }
+            if compiled.ready {
+                match Warm::up(first, self.checked, interrupts).await {
+                    Ok((deploy, warm)) => return Ok(Ok((deploy, warm, compiled.again))),
+                    Err(error) if error.error_type() == check::REFUSED => {
+                        self.tell_failure(&BTreeSet::new(), &error)?;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if compiled.again.is_some() {
+                continue;
+            }
+            let _progress = self.ui.progress("Waiting for the next save; Ctrl-C ends it");
+            saved = tokio::select! {
+                biased;
+                () = interrupts.nth(1) => return Ok(Err(End::Interrupted)),
+                saved = files.next() => saved,
+            };
+            self.settle(files, &mut saved).await;
+        }
+    }
+
+    /// One save, to its end. What fails is told; only what makes further watching impossible is an error. `held` is what
+    /// was saved before and not looked at, because it could not be compiled.
     async fn saved(
         &self,
         warm: &mut Warm,
         files: &mut Files,
+        held: &mut Saved,
+        mut saved: Saved,
+        interrupts: &Interrupts,
+        idle: &Progress<'_>,
+    ) -> Result<After> {
+        self.settle(files, &mut saved).await;
+        let compiled = self.compile(files, &mut saved, Some(idle), interrupts).await?;
+        if self.is_about_the_config(&saved) {
+            return Ok(After::ConfigChanged);
+        }
+        let after = compiled.again.map_or(After::Wait, After::Again);
+        if !compiled.ready {
+            held.join(saved);
+            idle.say(&self.waiting(warm, None));
+            return Ok(after);
+        }
+        let at = saved.at;
+        let before = std::mem::replace(held, Saved::nothing(at));
+        saved.join(before);
+        // Not since a save that could not be compiled: what is live now is this one.
+        saved.at = at;
+        self.deploy(warm, files, saved, &compiled, interrupts, idle).await?;
+        Ok(after)
+    }
+
+    /// Waits until what is being written is written, and takes it in.
+    async fn settle(&self, files: &mut Files, saved: &mut Saved) {
+        self.let_git_finish().await;
+        if let Some(more) = files.so_far().await {
+            saved.join(more);
+        }
+    }
+
+    /// Compiles what was saved, if there is anything to compile, and takes in what was written meanwhile. A failure is told.
+    async fn compile(
+        &self,
+        files: &mut Files,
+        saved: &mut Saved,
+        idle: Option<&Progress<'_>>,
+        interrupts: &Interrupts,
+    ) -> Result<Compiled> {
+        let Some(compiler) = &self.compiler else { return Ok(Compiled { ready: true, ..Compiled::default() }) };
+        self.follow_new(files, saved).await?;
+        let mut state = tokio::select! {
+            state = compiler.take() => state,
+            () = interrupts.nth(1) => return Ok(Compiled::default()),
+        };
+        // What another artifact's run has written.
+        if let Some(more) = files.so_far().await {
+            saved.join(more);
+        }
+        let sources = compiler.look(&saved.paths).await?;
+        let concerned = sources.concerned || saved.lost;
+        if !state.is_due(sources, saved.at) && !saved.lost {
+            return Ok(Compiled { ready: !state.failed, concerned, ..Compiled::default() });
+        }
+        let command = compiler.compile.command();
+        let doing = format!("Compiling by `{command}`");
+        let _progress = self.ui.progress(&doing);
+        if let Some(idle) = idle {
+            idle.say(&doing);
+        }
+        self.ui.json_line(&Event::Compiling { compile: command })?;
+        let began = tokio::time::Instant::now();
+        let ran = compiler.compile.run(self.ui, interrupts).await;
+        if interrupts.so_far() > 0 && ran.is_err() {
+            return Ok(Compiled::default());
+        }
+        let written = files.so_far().await.unwrap_or_else(|| Saved::nothing(began));
+        self.follow_new(files, &written).await?;
+        let next = state.ran(ran.is_ok(), compiler.look(&written.paths).await?);
+        drop(state);
+        let again = (next == Next::Again).then_some(written.at);
+        saved.join(written);
+        if let Next::GivenUp(paths) = next {
+            self.tell_outputs(command, &paths);
+        }
+        let took = match ran {
+            Ok(took) => took,
+            Err(error) => {
+                self.tell_failure(&BTreeSet::new(), &error)?;
+                return Ok(Compiled { ready: false, took: Some(began.elapsed()), concerned, again });
+            }
+        };
+        if idle.is_none() {
+            self.ui.status("Compiled", self.ui.fitting(&format!("in {} by `{command}`", duration(took))));
+        }
+        let elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.ui.json_line(&Event::Compiled { compile: command, elapsed_ms })?;
+        Ok(Compiled { ready: true, took: Some(took), concerned, again })
+    }
+
+    /// Watches directories that came with a save, before anything is saved in them.
+    async fn follow_new(&self, files: &mut Files, saved: &Saved) -> Result<()> {
+        if saved.lost || saved.paths.iter().any(|path| path.is_dir()) {
+            files.follow(self.directories().await?)?;
+        }
+        Ok(())
+    }
+
+    /// Deploys what was saved, as far as it is deployed from here.
+    async fn deploy(
+        &self,
+        warm: &mut Warm,
+        files: &mut Files,
         saved: Saved,
+        compiled: &Compiled,
         interrupts: &Interrupts,
         idle: &Progress<'_>,
     ) -> Result<()> {
-        self.let_git_finish().await;
         let mut read = warm.read(&saved).await;
         if matches!(read, Ok(Read::Unclear)) {
             files.follow(self.directories().await?)?;
             read = warm.read_all(&self.deployment).await;
         }
-        match read {
-            Ok(Read::Files) => {}
-            Ok(Read::Nothing | Read::Unclear) => return Ok(()),
-            Err(error) => return self.tell_failure(&BTreeSet::new(), &error),
-        }
         let names = warm.pending().clone();
-        idle.say(&format!("Deploying {}", some_of(&names)));
-        match warm.deploy(&self.deployment, saved.at.into_std(), interrupts).await {
-            Ok(None) => {}
+        let deployed = match read {
+            Ok(Read::Files) => true,
+            // A source isn't deployed itself; what comes of it may be owed still.
+            Ok(Read::Nothing | Read::Unclear) => compiled.concerned && warm.owes(),
+            Err(error) => return self.tell_failure(&BTreeSet::new(), &error),
+        };
+        let deploy = if deployed {
+            idle.say(&format!("Deploying {}", some_of(&names)));
+            warm.deploy(&self.deployment, saved.at.into_std(), interrupts).await
+        } else {
+            Ok(None)
+        };
+        let mut last = None;
+        match deploy {
+            Ok(None) => {
+                if let Some(took) = compiled.took {
+                    self.ui.status("Compiled", format!("in {}: nothing that is deployed has changed", duration(took)));
+                }
+            }
             Ok(Some(deploy)) => {
                 let took = saved.at.elapsed();
-                self.tell_deploy(&names, &deploy, took)?;
+                last = Some(took);
+                self.tell_deploy(&names, &deploy, took, compiled.took)?;
                 if deploy.ok {
                     (self.on_live)(&deploy);
                 }
-                idle.say(&self.waiting(warm, Some(took)));
-                return Ok(());
             }
             Err(error) => self.tell_failure(&names, &error)?,
         }
-        idle.say(&self.waiting(warm, None));
+        idle.say(&self.waiting(warm, last));
         Ok(())
     }
 
-    fn tell_deploy(&self, names: &BTreeSet<String>, deploy: &Deploy, took: Duration) -> Result<()> {
+    fn tell_deploy(
+        &self,
+        names: &BTreeSet<String>,
+        deploy: &Deploy,
+        took: Duration,
+        compiled: Option<Duration>,
+    ) -> Result<()> {
         if !deploy.ok {
             for error in deploy.functions.iter().filter_map(|outcome| outcome.error.as_ref()) {
                 self.ui.error(error);
@@ -194,12 +405,17 @@ impl Watch<'_> {
             return self.ui.json_line(&Event::Failed { files: names, error: None, deploy: Some(deploy) });
         }
         let live = deploy.functions.iter().filter(|outcome| outcome.status == Status::Live).count();
-        let patched = deploy.patch.as_ref().map_or_else(String::new, |patch| {
-            format!(", {} to S3", plural(usize::try_from(patch.report.traffic.requests).unwrap_or(0), "request"))
-        });
+        let how = match (compiled, &deploy.patch) {
+            (Some(compiled), _) => format!(", compiled in {}", duration(compiled)),
+            (None, Some(patch)) => {
+                let requests = usize::try_from(patch.report.traffic.requests).unwrap_or(0);
+                format!(", {} to S3", plural(requests, "request"))
+            }
+            (None, None) => String::new(),
+        };
         self.ui.status(
             "Live",
-            format!("{} in {}: edit → live, {}{patched}", some_of(names), duration(took), plural(live, "function")),
+            format!("{} in {}: edit → live, {}{how}", some_of(names), duration(took), plural(live, "function")),
         );
         let edit_to_live_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.ui.json_line(&Event::Live { files: names, edit_to_live_ms, deploy })
@@ -209,6 +425,16 @@ impl Watch<'_> {
         self.ui.error(error);
         self.ui.detail("not deployed; waiting for the next save");
         self.ui.json_line(&Event::Failed { files: names, error: Some(error), deploy: None })
+    }
+
+    fn tell_outputs(&self, command: &str, paths: &[PathBuf]) {
+        let root = &self.deployment.project.settings().root;
+        let names: BTreeSet<String> =
+            paths.iter().map(|path| path.strip_prefix(root).unwrap_or(path).display().to_string()).collect();
+        self.ui.warning(
+            format!("each run of `{command}` writes something new: {}", some_of(&names)),
+            &["it is taken for an output; when `.gitignore` names it, it causes no further run".to_owned()],
+        );
     }
 
     fn waiting(&self, warm: &Warm, last: Option<Duration>) -> String {
@@ -234,14 +460,23 @@ impl Watch<'_> {
 
     /// A checkout or a rebase replaces many files under git's lock: half of them are of no use.
     async fn let_git_finish(&self) {
-        let root = &self.deployment.project.settings().root;
-        let Some(lock) = root.ancestors().map(|above| above.join(".git")).find(|git| git.is_dir()) else { return };
-        let lock = lock.join("index.lock");
+        let Some(git) = git_directory(&self.deployment.project.settings().root) else { return };
+        let lock = git.join("index.lock");
         let patience = tokio::time::Instant::now() + GIT_PATIENCE;
         while lock.exists() && tokio::time::Instant::now() < patience {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// Where git keeps the index of the working tree that `root` is in. In a linked one, `.git` is a file that names it.
+fn git_directory(root: &Path) -> Option<PathBuf> {
+    let git = root.ancestors().map(|above| above.join(".git")).find(|git| git.exists())?;
+    if git.is_dir() {
+        return Some(git);
+    }
+    let named = std::fs::read_to_string(&git).ok()?;
+    Some(git.parent()?.join(named.strip_prefix("gitdir:")?.trim()))
 }
 
 fn absolute(path: &Path) -> PathBuf {

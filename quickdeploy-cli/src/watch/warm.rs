@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use zipedit::{Object as _, S3Store};
 
+use super::check;
 use super::files::Saved;
 use crate::compare::{Comparison, Difference, blocking, difference, in_background, project_error};
 use crate::deployment::{Deploy, Deployment, Found, Known};
@@ -32,6 +33,8 @@ pub(super) struct Warm {
     pending: BTreeSet<String>,
     /// Functions do not run the artifact.
     behind: bool,
+    /// Whether files are read as their language does before they go out.
+    checked: bool,
 }
 
 /// What a save was about.
@@ -47,18 +50,21 @@ pub(super) enum Read {
 
 impl Warm {
     /// Deploys what differs now, by `first`, and keeps what that learned.
-    pub(super) async fn up(first: &Deployment<'_>, interrupts: &Interrupts) -> Result<(Deploy, Self)> {
+    pub(super) async fn up(first: &Deployment<'_>, checked: bool, interrupts: &Interrupts) -> Result<(Deploy, Self)> {
         let start = Instant::now();
         let found = tokio::select! {
             found = first.find() => found?,
             () = interrupts.nth(1) => return Err(nothing_changed()),
         };
+        if checked {
+            check::check(&found.comparison).await?;
+        }
         let changed = first.change(&found, start, interrupts).await?;
         let (deploy, known) = first.roll_out(found, changed, start, interrupts).await?;
         let store = S3Store::new(first.cloud.s3.clone(), &first.artifact.bucket, &first.artifact.key);
         let (functions, pending) = (Vec::new(), BTreeSet::new());
         let looked = tokio::time::Instant::now();
-        let mut warm = Self { store, artifact: None, scan: None, functions, looked, pending, behind: false };
+        let mut warm = Self { store, artifact: None, scan: None, functions, looked, pending, behind: false, checked };
         warm.learn(&deploy, known);
         warm.reopen(first).await;
         Ok((deploy, warm))
@@ -70,6 +76,11 @@ impl Warm {
 
     pub(super) fn pending(&self) -> &BTreeSet<String> {
         &self.pending
+    }
+
+    /// Whether something is not deployed yet that was to be.
+    pub(super) fn owes(&self) -> bool {
+        self.behind || !self.pending.is_empty()
     }
 
     /// Takes in what was saved.
@@ -129,6 +140,14 @@ impl Warm {
             self.pending.clear();
             self.scan = Some(found.comparison.scan);
             return Ok(None);
+        }
+        if self.checked
+            && let Err(error) = check::check(&found.comparison).await
+        {
+            // It is still the one that was compared with.
+            self.artifact = Some(found.comparison.artifact);
+            self.scan = Some(found.comparison.scan);
+            return Err(error);
         }
         match deployment.change(&found, start, interrupts).await {
             Ok(changed) => {

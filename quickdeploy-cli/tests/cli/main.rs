@@ -3,6 +3,7 @@
 
 mod affected;
 mod bootstrap;
+mod compile;
 mod demo;
 mod deploy;
 mod diff;
@@ -30,4 +31,6 @@ mod several;
 mod status;
 mod terminal;
 mod watch;
+mod watch_check;
+mod watch_compile;
 mod world;

@@ -11,33 +11,45 @@ use crate::schema;
 use crate::world::{World, sha256};
 
 /// A running `quickdeploy watch --json`.
-struct Watching {
-    child: Child,
+pub(crate) struct Watching {
+    pub(crate) child: Child,
     events: Lines<BufReader<ChildStdout>>,
 }
 
 impl Watching {
-    async fn start(world: &World) -> Self {
+    pub(crate) async fn start(world: &World) -> Self {
         Self::start_with(world, &[]).await
     }
 
-    async fn start_with(world: &World, flags: &[&str]) -> Self {
-        let mut child = world.command(&[&["watch", "--json"], flags].concat()).spawn().unwrap();
-        let events = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut watching = Self { child, events };
+    pub(crate) async fn start_with(world: &World, flags: &[&str]) -> Self {
+        let mut watching = Self::begin(world, flags);
         assert_eq!(watching.next().await["event"], "watching");
         watching
     }
 
+    /// Without waiting for anything.
+    pub(crate) fn begin(world: &World, flags: &[&str]) -> Self {
+        let mut child = world.command(&[&["watch", "--json"], flags].concat()).spawn().unwrap();
+        let events = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, events }
+    }
+
+    /// The next event, which is this one.
+    pub(crate) async fn expect(&mut self, event: &str) -> Value {
+        let next = self.next().await;
+        assert_eq!(next["event"], event, "{next:#}");
+        next
+    }
+
     /// The next event.
-    async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         let line = tokio::time::timeout(Duration::from_secs(30), self.events.next_line()).await;
         let line = line.expect("no event for 30 s").unwrap();
         schema::described_line(&line.expect("the program has ended"))
     }
 
     /// Ends it by Ctrl-C; what else it had to say.
-    async fn stop(mut self) -> Vec<Value> {
+    pub(crate) async fn stop(mut self) -> Vec<Value> {
         interrupt(&self.child);
         let mut rest = Vec::new();
         while let Some(line) = self.events.next_line().await.unwrap() {
@@ -48,12 +60,12 @@ impl Watching {
     }
 }
 
-fn interrupt(child: &Child) {
+pub(crate) fn interrupt(child: &Child) {
     let pid = child.id().unwrap().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
 }
 
-fn files(event: &Value) -> Vec<&str> {
+pub(crate) fn files(event: &Value) -> Vec<&str> {
     event["files"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect()
 }
 

@@ -31,6 +31,7 @@ pub(super) struct Keys {
     pub(super) via: Option<Via>,
     pub(super) affected: Option<Spanned<Affected>>,
     pub(super) assume_static: Option<Vec<Spanned<String>>>,
+    pub(super) compile: Option<Spanned<String>>,
     pub(super) build: Option<Spanned<String>>,
     pub(super) codebuild: Option<Spanned<String>>,
     pub(super) role: Option<Spanned<String>>,
@@ -62,6 +63,7 @@ impl Keys {
             via: self.via.or(general.via),
             affected: self.affected.or(general.affected),
             assume_static: self.assume_static.or(general.assume_static),
+            compile: self.compile.or(general.compile),
             // Who says how to build says it for both keys: one of them replaces the other.
             build: if self.codebuild.is_some() { self.build.clone() } else { self.build.clone().or(general.build) },
             codebuild: if self.build.is_some() { self.codebuild } else { self.codebuild.or(general.codebuild) },
@@ -136,6 +138,7 @@ impl Keys {
             via: self.via.unwrap_or_default(),
             affected,
             assume_static: check_patterns(self.assume_static, at)?,
+            compile: not_empty(self.compile, "compile")?,
             zipedit: not_empty(self.zipedit, "zipedit")?,
             region: not_empty(self.region, "region")?,
             profile: not_empty(self.profile, "profile")?,

@@ -75,7 +75,7 @@ impl Scan {
             match full.symlink_metadata() {
                 Ok(metadata) if metadata.is_file() => {}
                 // A new directory has files already, perhaps.
-                Ok(metadata) if !metadata.is_dir() || visibility.shows(&path) => return None,
+                Ok(metadata) if !metadata.is_dir() || visibility.concerns_directory(&path) => return None,
                 Ok(_) => continue,
                 Err(_) if self.has_files_below(&path) => return None,
                 Err(_) => {}
@@ -237,6 +237,20 @@ mod tests {
         for moved in ["src", "lib"] {
             assert_eq!(scan.refresh(&BTreeSet::from([root.join(moved)])).unwrap(), Refreshed::ScanAgain);
         }
+    }
+
+    #[test]
+    fn a_hidden_directory_that_is_mapped_and_comes_anew_asks_for_a_new_scan() {
+        let files =
+            [("out/js/a.js", "1"), (".gitignore", "out\nlog\n"), ("quickdeploy.toml", "[map]\n'out/js' = ''\n")];
+        let mut tree = Tree::new(&files);
+        tree.project = Project::load(&tree.directory.path().join("quickdeploy.toml"), None).unwrap().remove(0);
+        let mut scan = tree.scan();
+        std::fs::create_dir(tree.directory.path().join("log")).unwrap();
+        let mut refreshed = |name: &str| scan.refresh(&BTreeSet::from([tree.directory.path().join(name)])).unwrap();
+        assert_eq!(refreshed("log"), Refreshed::Nothing);
+        assert_eq!(refreshed("out/js"), Refreshed::ScanAgain);
+        assert_eq!(refreshed("out"), Refreshed::ScanAgain);
     }
 
     #[cfg(unix)]

@@ -135,6 +135,11 @@ impl Files {
         Ok(files)
     }
 
+    /// Takes out what is being written again: it is a save of its own when it is closed.
+    pub(super) fn leave_open(&self, saved: &mut Saved) {
+        saved.paths.retain(|path| !self.gathering.open.contains_key(path));
+    }
+
     /// What was written up to now and [`Files::next`] has not handed out. What is still being written is left to it.
     pub(super) async fn so_far(&mut self) -> Option<Saved> {
         self.marks += 1;

@@ -269,6 +269,7 @@ impl Watch<'_> {
         if let Some(more) = files.so_far().await {
             saved.join(more);
         }
+        files.leave_open(saved);
     }
 
     /// Compiles what was saved, if there is anything to compile, and takes in what was written meanwhile. A failure is told.
@@ -312,6 +313,7 @@ impl Watch<'_> {
         drop(state);
         let again = (next == Next::Again).then_some(written.at);
         saved.join(written);
+        files.leave_open(saved);
         if let Next::GivenUp(paths) = next {
             self.tell_outputs(command, &paths);
         }

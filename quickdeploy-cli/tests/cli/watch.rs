@@ -274,6 +274,53 @@ async fn a_branch_switch_is_one_deployment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_under_gits_lock_is_one_deployment_however_long_it_takes() {
+    let world = World::with_functions(&["start"]).await;
+    world.write(".git/config", "");
+    let mut watching = Watching::start(&world).await;
+    world.write(".git/index.lock", "");
+    for name in ["start", "stop", "util"] {
+        world.write(&format!("{name}.js"), "exports.handler = async () => 'other';\n");
+        // Longer than a save lasts: each file would be one of its own.
+        tokio::time::sleep(Duration::from_millis(80)).await;
+    }
+    std::fs::remove_file(world.project.path().join(".git/index.lock")).unwrap();
+    assert_eq!(files(&watching.next().await), ["start.js", "stop.js", "util.js"]);
+    assert!(watching.stop().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn places_that_ignore_files_hide_and_those_behind_links_are_watched() {
+    let world = World::with_functions(&["start"]).await;
+    let path = |name: &str| world.project.path().join(name);
+    world.write(".gitignore", "out\n.shared\n");
+    world.write("out/js/start.js", "1;\n");
+    world.write(".shared/lib/deep.js", "1;\n");
+    world.write("src/own.js", "1;\n");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("../.shared", path("src/shared")).unwrap();
+    let map = "[map]\n'out/js' = ''\nsrc = 'src'\n";
+    world.write("quickdeploy.toml", &format!("{}{map}", crate::world::config(&["start"], "direct")));
+    let mut watching = Watching::start(&world).await;
+    if cfg!(unix) {
+        world.write(".shared/lib/deep.js", "2;\n");
+        assert_eq!(files(&watching.next().await), ["src/shared/lib/deep.js"]);
+    }
+    // A build often begins by deleting what it made before.
+    std::fs::rename(path("out"), path("out.old")).unwrap();
+    world.write("new/js/start.js", "2;\n");
+    std::fs::rename(path("new"), path("out")).unwrap();
+    while world.entry("start.js").await.unwrap() != "2;\n" {
+        watching.next().await;
+    }
+    world.write("out/js/start.js", "3;\n");
+    while world.entry("start.js").await.unwrap() != "3;\n" {
+        watching.next().await;
+    }
+    watching.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_deployment_is_seen_to_work_by_an_invocation_and_by_what_is_logged() {
     if std::process::Command::new("node").arg("--version").output().is_err() {
         eprintln!("skipped: node is not installed");

@@ -35,8 +35,11 @@ const LONGEST: Duration = Duration::from_millis(50);
 /// A file that is open but not written to is taken as it is.
 const ABANDONED: Duration = Duration::from_millis(300);
 
-/// So long the system may take to report a file of ours. Where its reports have no order, that is all that can be done.
-const REPORTED: Duration = Duration::from_millis(500);
+/// So long the system may take to report a file of ours: it takes no millisecond, unless the whole machine stands still.
+const REPORTED: Duration = Duration::from_secs(3);
+
+/// The same, once it has not reported one at all. Then what is known of the past is what has come by then.
+const UNRELIABLE: Duration = Duration::from_millis(50);
 
 /// What was saved.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,6 +75,8 @@ pub(super) struct Files {
     _ours: tempfile::TempDir,
     /// How many have been.
     marks: u32,
+    /// Whether the last one was not reported.
+    is_unreliable: bool,
 }
 
 /// What was reported and not handed out yet.
@@ -128,6 +133,7 @@ impl Files {
             gathering: Gathering::new(path.clone(), notices),
             _ours: ours,
             marks: 0,
+            is_unreliable: false,
         };
         let reported = files.watcher.watch(&path, RecursiveMode::NonRecursive);
         reported.map_err(|error| watch_error(&path, &error))?;
@@ -146,7 +152,8 @@ impl Files {
         let mark = self.gathering.ours.join(self.marks.to_string());
         // Without it, what has been reported is what is known.
         if std::fs::write(&mark, "").is_ok() {
-            self.gathering.until(&mark, Instant::now() + REPORTED).await;
+            let patience = if self.is_unreliable { UNRELIABLE } else { REPORTED };
+            self.is_unreliable = !self.gathering.until(&mark, Instant::now() + patience).await;
             drop(std::fs::remove_file(&mark));
         }
         self.gathering.so_far()
@@ -227,15 +234,16 @@ impl Gathering {
         }
     }
 
-    /// Takes in what is reported, until this file is. It is no save itself.
-    async fn until(&mut self, mark: &Path, patience: Instant) {
+    /// Takes in what is reported, until this file is. It is no save itself. Whether it was.
+    async fn until(&mut self, mark: &Path, patience: Instant) -> bool {
         while let Ok(Some(notice)) = timeout_at(patience, self.notices.recv()).await {
             let reached = notice.paths.iter().any(|path| path == mark);
             self.take(notice);
             if reached {
-                return;
+                return true;
             }
         }
+        false
     }
 
     fn so_far(&mut self) -> Option<Saved> {

@@ -63,7 +63,10 @@ fn show(ui: &Ui, done: &RolledBack) {
             &[format!("run `{}` again: only those are updated", done.again)],
         );
     } else if done.dry_run {
-        ui.status("Dry run", format!("nothing was changed; {stale} of {total} would be updated{left}"));
+        ui.status("Dry run", format!("nothing was changed; {stale} of {total} would be updated"));
+        if unaffected > 0 {
+            ui.detail(format!("{unaffected} not affected"));
+        }
     } else if live == 0 {
         let settled = plural(done.functions.len() - unaffected, "function");
         ui.status("Finished", format!("nothing to do: {settled} already live{left}, in {took}"));

@@ -85,6 +85,7 @@ fn show(ui: &Ui, standing: &Standing) {
     match &standing.artifact {
         Some(artifact) => artifact_lines(artifact, standing)
             .into_iter()
+            .map(|text| ui.paragraph(&text, INDENT))
             .enumerate()
             .for_each(|(at, text)| if at == 0 { line("Artifact", text) } else { more(text) }),
         None => line("Artifact", format!("{}: not read", standing.url)),

@@ -77,5 +77,5 @@ fn told(refused: &[(String, Refusal)], comparison: &Comparison) -> Error {
                 error.cause(format!("{}\n{}", place(one), one.1.excerpt))
             }),
     };
-    error.hint("if it is valid where it runs, `quickdeploy` deploys it, and `quickdeploy watch --no-check` too")
+    error.hint("if it is valid where it runs: `quickdeploy watch --no-check`")
 }

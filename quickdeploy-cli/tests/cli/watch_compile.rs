@@ -159,7 +159,11 @@ async fn a_compiler_that_rewrites_its_visible_outputs_does_not_run_in_circles() 
                 }
             }
         }
-        assert!(watching.stop().await.iter().all(|event| event["event"] != "failed"));
+        // Ctrl-C may come while what the follow-up has written is deployed.
+        let rest = watching.stop().await;
+        let failed =
+            |event: &serde_json::Value| event["event"] == "failed" && event["error"]["errorType"] != "Interrupted";
+        assert!(!rest.iter().any(failed), "{rest:#?}");
         // One at the start and for each save, and one follow-up.
         assert!((3..=4).contains(&runs(&world)), "{output}: {} runs", runs(&world));
     }

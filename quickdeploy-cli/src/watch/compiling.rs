@@ -7,10 +7,10 @@
 //! # What is written during a run
 //!
 //! It was written by the compiler or by somebody who saves meanwhile, and the system doesn't say by whom. So what has
-//! another content than before is taken for a save and compiled *once* more. What that run has written again is an output
-//! and no reason for another one; unless it was ever changed between runs, because then somebody works on it. When there
-//! is still something new after [`LONGEST`] runs in a row, it is taken for an output whatever it is, and that is told.
-//! What changes between runs is no output, whatever it was before.
+//! another content than before is taken for a save and compiled once more. What [`REPEATED`] runs in a row have written is
+//! an output and no reason for another one; unless it was ever changed between runs, because then somebody works on it.
+//! When there is still something new after [`LONGEST`] further runs in a row, it is taken for an output whatever it is,
+//! and that is told. What changes between runs is no output, whatever it was before.
 //!
 //! # Several artifacts
 //!
@@ -28,6 +28,10 @@ use crate::compare::in_background;
 use crate::compile::Compile;
 use crate::error::Result;
 use crate::project::{Look, Project, Sources};
+
+/// What so many runs in a row have written is an output. Two would be too few: somebody may save a file twice while a slow
+/// compiler runs, and the second save would be lost.
+const REPEATED: usize = 3;
 
 /// So many runs in a row may be caused by what was written during the one before.
 const LONGEST: usize = 4;
@@ -49,8 +53,8 @@ pub(super) struct State {
     saved: BTreeSet<PathBuf>,
     /// What the compiler writes, as far as it could be a source.
     outputs: BTreeSet<PathBuf>,
-    /// What the next run is for, when it was written during the last one.
-    cause: BTreeSet<PathBuf>,
+    /// What the next run is for, when it was written during the last one; and how many runs in a row have written it.
+    cause: BTreeMap<PathBuf, usize>,
     /// Runs in a row that had a cause.
     in_a_row: usize,
     /// When the last run ended; `None`: it never ran.
@@ -118,22 +122,27 @@ impl State {
         self.ended = Some(Instant::now());
         self.failed = !ok;
         let cause = std::mem::take(&mut self.cause);
-        let mut changed = BTreeSet::new();
+        let mut changed = BTreeMap::new();
         for (path, look) in written.looks {
-            if self.known.insert(path.clone(), look) != Some(look) {
-                changed.insert(path);
+            if self.known.insert(path.clone(), look) == Some(look) {
+                continue;
+            }
+            let times = cause.get(&path).map_or(1, |before| before + 1);
+            if times == REPEATED && !self.saved.contains(&path) {
+                self.outputs.insert(path);
+            } else {
+                changed.insert(path, times);
             }
         }
-        self.outputs.extend(changed.intersection(&cause).filter(|path| !self.saved.contains(*path)).cloned());
-        changed.retain(|path| !self.is_output(path));
+        changed.retain(|path, _| !self.is_output(path));
         if changed.is_empty() {
             self.in_a_row = 0;
             return Next::Done;
         }
         if self.in_a_row == LONGEST {
             self.in_a_row = 0;
-            self.outputs.extend(changed.iter().cloned());
-            return Next::GivenUp(changed.into_iter().collect());
+            self.outputs.extend(changed.keys().cloned());
+            return Next::GivenUp(changed.into_keys().collect());
         }
         self.in_a_row += 1;
         self.cause = changed;
@@ -198,12 +207,13 @@ mod tests {
     }
 
     #[test]
-    fn outputs_with_the_time_in_them_cause_one_more_run_once() {
+    fn outputs_with_the_time_in_them_cause_two_more_runs_once() {
         let mut compiler = Tried::new();
         assert!(compiler.is_due(&[("a.ts", 1)]));
         assert_eq!(compiler.ran(&[("a.js", 1)]), Next::Again);
-        assert_eq!(compiler.ran(&[("a.js", 2)]), Next::Done);
-        for content in 3..6 {
+        assert_eq!(compiler.ran(&[("a.js", 2)]), Next::Again);
+        assert_eq!(compiler.ran(&[("a.js", 3)]), Next::Done);
+        for content in 4..7 {
             assert!(compiler.is_due(&[("a.ts", content)]));
             assert_eq!(compiler.ran(&[("a.js", content)]), Next::Done);
         }
@@ -220,12 +230,24 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_first_saved_during_a_run_and_again_during_the_next_is_compiled() {
+        let mut compiler = Tried::new();
+        assert_eq!(compiler.ran(&[("a.ts", 1), ("a.js", 1)]), Next::Again);
+        assert_eq!(compiler.ran(&[("a.ts", 2), ("a.js", 2)]), Next::Again);
+        assert_eq!(compiler.ran(&[("a.js", 3)]), Next::Done);
+    }
+
+    #[test]
     fn an_output_that_somebody_edits_is_a_source_again() {
         let mut compiler = Tried::new();
-        assert_eq!(compiler.ran(&[("a.js", 1)]), Next::Again);
-        assert_eq!(compiler.ran(&[("a.js", 2)]), Next::Done);
-        assert!(compiler.is_due(&[("a.js", 3)]));
-        assert_eq!(compiler.ran(&[("a.js", 4)]), Next::Again);
+        for content in 1..REPEATED {
+            assert_eq!(compiler.ran(&[("a.js", u8::try_from(content).unwrap())]), Next::Again);
+        }
+        assert_eq!(compiler.ran(&[("a.js", 7)]), Next::Done);
+        assert!(compiler.is_due(&[("a.js", 8)]));
+        for content in 9..11 {
+            assert_eq!(compiler.ran(&[("a.js", content)]), Next::Again);
+        }
     }
 
     #[test]

@@ -52,6 +52,9 @@ const ASLEEP: Duration = Duration::from_secs(30 * 60);
 /// How long a git command may hold its lock while it replaces files.
 const GIT_PATIENCE: Duration = Duration::from_secs(10);
 
+/// So often it is looked whether more was written, before it is left to the next save.
+const SETTLING: usize = 4;
+
 /// Why watching ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -199,6 +202,7 @@ impl Watch<'_> {
         interrupts: &Interrupts,
     ) -> Result<Result<(Deploy, Warm, Option<tokio::time::Instant>), End>> {
         let mut saved = Saved::nothing(tokio::time::Instant::now());
+        let mut waited = false;
         loop {
             let compiled = self.compile(files, &mut saved, None, interrupts).await?;
             if self.is_about_the_config(&saved) {
@@ -213,7 +217,11 @@ impl Watch<'_> {
             if compiled.ready {
                 match Warm::up(first, self.checked, interrupts).await {
                     Ok((deploy, warm)) => return Ok(Ok((deploy, warm, compiled.again))),
-                    Err(error) if error.error_type() == check::REFUSED => {
+                    // What was there before anybody saved must be right; what is being saved may not be yet.
+                    Err(error) if waited || error.error_type() == check::REFUSED => {
+                        if interrupts.so_far() > 0 {
+                            return Ok(Err(End::Interrupted));
+                        }
                         self.tell_failure(&BTreeSet::new(), &error)?;
                     }
                     Err(error) => return Err(error),
@@ -228,6 +236,7 @@ impl Watch<'_> {
                 () = interrupts.nth(1) => return Ok(Err(End::Interrupted)),
                 saved = files.next() => saved,
             };
+            waited = true;
             self.settle(files, &mut saved).await;
         }
     }
@@ -265,9 +274,13 @@ impl Watch<'_> {
 
     /// Waits until what is being written is written, and takes it in.
     async fn settle(&self, files: &mut Files, saved: &mut Saved) {
-        self.let_git_finish().await;
-        if let Some(more) = files.so_far().await {
-            saved.join(more);
+        // What has come meanwhile may be the beginning of what git does next.
+        for _ in 0..SETTLING {
+            self.let_git_finish().await;
+            match files.so_far().await {
+                Some(more) => saved.join(more),
+                None => break,
+            }
         }
         files.leave_open(saved);
     }
@@ -281,7 +294,6 @@ impl Watch<'_> {
         interrupts: &Interrupts,
     ) -> Result<Compiled> {
         let Some(compiler) = &self.compiler else { return Ok(Compiled { ready: true, ..Compiled::default() }) };
-        self.follow_new(files, saved).await?;
         let mut state = tokio::select! {
             state = compiler.take() => state,
             () = interrupts.nth(1) => return Ok(Compiled::default()),
@@ -290,6 +302,7 @@ impl Watch<'_> {
         if let Some(more) = files.so_far().await {
             saved.join(more);
         }
+        self.follow_new(files, saved).await?;
         let sources = compiler.look(&saved.paths).await?;
         let concerned = sources.concerned || saved.lost;
         if !state.is_due(sources, saved.at) && !saved.lost {

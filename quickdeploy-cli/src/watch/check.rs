@@ -4,8 +4,8 @@
 //! save back, unless the artifact's own content of that name is refused as well: then it is of a kind that the parsers here
 //! don't know, and was deployed like that before.
 //!
-//! It costs one parse of the changed files: 7 ms for a thousand lines in a build without optimisation. The artifact is only read for files that
-//! are refused.
+//! It costs one parse of the changed files: 7 ms for a thousand lines in a build without optimisation. The artifact is
+//! only read for files that are refused.
 
 use std::collections::BTreeMap;
 

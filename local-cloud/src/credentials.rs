@@ -8,19 +8,29 @@ mod sigv2;
 mod sigv4;
 
 use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use http::{HeaderMap, Method, Uri, header};
 
 pub(crate) use sigv4::ChunkSigner;
 use sigv4::{Authorization, hex};
 
+use crate::iam::SessionKeys;
 use crate::operation::percent_decoded;
 
-/// The key ids that the cloud knows, with their secrets.
+/// The key ids that the cloud knows, with their secrets. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Credentials {
-    secrets: HashMap<String, String>,
+    secrets: Arc<RwLock<HashMap<String, Secret>>>,
     required: bool,
+}
+
+/// What belongs to an access key id.
+#[derive(Clone)]
+struct Secret {
+    key: String,
+    /// The token that requests of a session carry besides.
+    token: Option<String>,
 }
 
 impl std::fmt::Debug for Credentials {
@@ -32,7 +42,9 @@ impl std::fmt::Debug for Credentials {
 
 impl Default for Credentials {
     fn default() -> Self {
-        Self { secrets: HashMap::from([("test".to_owned(), "test".to_owned())]), required: false }
+        let credentials = Self { secrets: Arc::default(), required: false };
+        credentials.add("test".to_owned(), "test".to_owned());
+        credentials
     }
 }
 
@@ -110,16 +122,29 @@ pub(crate) fn scope(uri: &Uri, headers: &HeaderMap) -> Option<Scope> {
 }
 
 impl Credentials {
-    pub(crate) fn add(&mut self, key_id: String, secret: String) {
-        self.secrets.insert(key_id, secret);
+    pub(crate) fn add(&self, key_id: String, secret: String) {
+        self.insert(key_id, Secret { key: secret, token: None });
+    }
+
+    pub(crate) fn add_session(&self, keys: &SessionKeys) {
+        let secret = Secret { key: keys.secret_access_key.clone(), token: Some(keys.session_token.clone()) };
+        self.insert(keys.access_key_id.clone(), secret);
+    }
+
+    fn insert(&self, key_id: String, secret: Secret) {
+        self.secrets.write().unwrap_or_else(PoisonError::into_inner).insert(key_id, secret);
+    }
+
+    fn find(&self, key_id: &str) -> Option<Secret> {
+        self.secrets.read().unwrap_or_else(PoisonError::into_inner).get(key_id).cloned()
     }
 
     pub(crate) fn require_known(&mut self) {
         self.required = true;
     }
 
-    pub(crate) fn secret(&self, key_id: &str) -> Option<&str> {
-        self.secrets.get(key_id).map(String::as_str)
+    pub(crate) fn secret(&self, key_id: &str) -> Option<String> {
+        self.find(key_id).map(|secret| secret.key)
     }
 
     /// Verifies a request's signature. `body` is the whole body where it is at hand; for S3 the body is bound by its
@@ -145,26 +170,31 @@ impl Credentials {
         let Some(secret) = self.known_secret(&key_id)? else {
             return Ok(Verified { key_id: Some(key_id), chunks: None });
         };
-        let chunks = authorization.verify(head, secret, body)?;
+        let chunks = authorization.verify(head, &secret.key, body)?;
+        let token = head.header("x-amz-security-token").map(str::to_owned);
+        if secret.token.is_some() && secret.token != token.or_else(|| head.parameter("X-Amz-Security-Token")) {
+            let message = "The provided token is malformed or otherwise invalid.";
+            return Err(Denied::new(400, "InvalidToken", message));
+        }
         Ok(Verified { key_id: Some(key_id), chunks: Some(chunks) })
     }
 
     fn verify_v2(&self, head: &Head<'_>, signature: &sigv2::Signature) -> Result<Verified, Denied> {
         signature.check_time()?;
         if let Some(secret) = self.known_secret(&signature.key_id)? {
-            signature.verify(head, secret)?;
+            signature.verify(head, &secret.key)?;
         }
         Ok(Verified { key_id: Some(signature.key_id.clone()), chunks: None })
     }
 
     /// The secret to verify with; `None` when the request is to pass unverified.
-    fn known_secret(&self, key_id: &str) -> Result<Option<&str>, Denied> {
-        match self.secrets.get(key_id) {
+    fn known_secret(&self, key_id: &str) -> Result<Option<Secret>, Denied> {
+        match self.find(key_id) {
             None if self.required => {
                 let message = "The AWS Access Key Id you provided does not exist in our records.";
                 Err(Denied::new(403, "InvalidAccessKeyId", message).with("AWSAccessKeyId", key_id))
             }
-            secret => Ok(secret.map(String::as_str)),
+            secret => Ok(secret),
         }
     }
 }

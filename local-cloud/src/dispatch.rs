@@ -11,11 +11,12 @@ use crate::cloudformation::{self, CloudFormation};
 use crate::codebuild::CodeBuild;
 use crate::credentials::{self, Credentials, Denied, Head};
 use crate::faults::Faults;
-use crate::iam::{self, Iam};
+use crate::iam::{self, Denial, Iam};
 use crate::lambda::Lambda;
 use crate::log::{Entry, Log, Service};
 use crate::logs::Logs;
 use crate::operation::{Protocol, Target};
+use crate::permissions;
 use crate::protocol::query::{self, Form};
 use crate::protocol::{self, Caller, json};
 use crate::s3::{self, Refusal};
@@ -94,7 +95,7 @@ pub(crate) async fn dispatch(
 ) -> Response<AnyBody> {
     let request = match request {
         Payload::Streamed(request) if target.service == Service::S3 => {
-            return services.s3.handle(request, &services.credentials, target, entry.id()).await;
+            return services.s3.handle(request, &services.credentials, &services.iam, target, entry.id()).await;
         }
         other => other.whole(crate::lambda::MAX_REQUEST_BYTES).await,
     };
@@ -122,10 +123,14 @@ pub(crate) async fn dispatch(
 async fn of_query(services: &Services, target: &Target, request: &Request<Bytes>, caller: Caller) -> Response<AnyBody> {
     let form = Form::of_request(request.uri().query().unwrap_or_default(), request.body());
     let call = query::Call { action: form.get("Action").unwrap_or_default().to_owned(), form, caller };
-    let answer = match target.service {
-        Service::CloudFormation => services.cloudformation.handle(&call).await,
-        Service::Iam => services.iam.handle(&call).await,
-        _ => sts::handle(&call),
+    let stack_id = |name: &str| services.cloudformation.stack_id(&call.caller.region, name);
+    let needs = permissions::of_query(target.service, &call, stack_id);
+    let permitted = services.iam.authorize(&services.iam.principal(&call.caller.key_id), &needs);
+    let answer = match (permitted, target.service) {
+        (Err(denial), _) => Err(query::Refusal::new(403, "AccessDenied", denial.message())),
+        (Ok(()), Service::CloudFormation) => services.cloudformation.handle(&call).await,
+        (Ok(()), Service::Iam) => services.iam.handle(&call).await,
+        (Ok(()), _) => sts::handle(&call, &services.iam),
     };
     let code = answer.as_ref().err().map(|refusal| refusal.code);
     let mut response = query::response(namespace(target.service), &call, answer).map(full);
@@ -135,7 +140,13 @@ async fn of_query(services: &Services, target: &Target, request: &Request<Bytes>
 
 async fn of_json(services: &Services, target: &Target, body: &Bytes, caller: Caller) -> Response<AnyBody> {
     let request_id = caller.request_id.clone();
-    let answer = match json::Call::new(&target.operation, body, caller) {
+    let principal = services.iam.principal(&caller.key_id);
+    let permitted = |call: json::Call| {
+        let needs = permissions::of_json(target.service, &call);
+        let denied = |denial: Denial| json::Exception::new("AccessDeniedException", denial.message());
+        services.iam.authorize(&principal, &needs).map(|()| call).map_err(denied)
+    };
+    let answer = match json::Call::new(&target.operation, body, caller).and_then(permitted) {
         Ok(call) if target.service == Service::CodeBuild => services.codebuild.handle(&call).await,
         Ok(call) => services.logs.handle(&call),
         Err(exception) => Err(exception),
@@ -163,11 +174,12 @@ fn finish(response: &mut Response<AnyBody>, request_id: &str, error: Option<&str
 }
 
 async fn lambda(services: &Services, request: Result<Request<Bytes>, Denied>, entry: &Arc<Entry>) -> Response<AnyBody> {
-    let request = match request.and_then(|request| verified(services, request)) {
-        Ok((request, _)) => request,
+    let (request, key_id) = match request.and_then(|request| verified(services, request)) {
+        Ok(verified) => verified,
         Err(denied) => return json_error(denied.status, lambda_code(denied.code), &denied.message, entry),
     };
-    let answer = services.lambda.handle(request).await;
+    let caller = key_id.map(|key_id| services.iam.principal(&key_id));
+    let answer = services.lambda.handle(request, caller).await;
     let mut response = answer.response.map(full);
     response.extensions_mut().insert(OperationName(answer.operation.to_owned()));
     let headers = response.headers_mut();

@@ -32,6 +32,7 @@ mod lambda;
 mod log;
 mod logs;
 mod operation;
+mod permissions;
 mod protocol;
 mod record;
 mod s3;
@@ -48,7 +49,7 @@ use std::sync::Arc;
 pub use cloudformation::{CloudFormationSettings, StackControl};
 pub use codebuild::CodeBuildSettings;
 pub use faults::{Action, Fault, Faults, Link};
-pub use iam::IamSettings;
+pub use iam::{IamSettings, Identity};
 pub use lambda::{BuiltinFunction, LambdaControl, LambdaSettings, LogEvent};
 pub use log::{Record, Service};
 
@@ -73,6 +74,9 @@ pub enum Error {
         /// The address that was asked for.
         address: SocketAddr,
     },
+    /// A policy of an identity is none, or can't be evaluated.
+    #[error("cannot use {0}")]
+    Policy(String),
     /// The request log cannot be written.
     #[error("cannot open the request log {path}: {source}", path = path.display())]
     LogFile {
@@ -103,6 +107,8 @@ pub struct Builder {
     cloudformation: CloudFormationSettings,
     iam: IamSettings,
     credentials: Credentials,
+    identities: Vec<(String, Identity)>,
+    enforce_iam: bool,
     link: Link,
 }
 
@@ -166,9 +172,31 @@ impl Builder {
 
     /// A further access key id and its secret. Requests signed with this id are verified. `test` / `test` is always known.
     #[must_use]
-    pub fn credential(mut self, access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
+    pub fn credential(self, access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
         self.credentials.add(access_key_id.into(), secret_access_key.into());
         self
+    }
+
+    /// An access key that belongs to an IAM user with policies. They count once IAM is enforced.
+    #[must_use]
+    pub fn identity(
+        mut self,
+        access_key_id: impl Into<String>,
+        secret_access_key: impl Into<String>,
+        identity: Identity,
+    ) -> Self {
+        let key_id = access_key_id.into();
+        self.identities.push((key_id.clone(), identity));
+        self.credential(key_id, secret_access_key)
+    }
+
+    /// Denies what policies don't allow, as AWS does and in its words, and requests from access key ids that are not
+    /// known. Users may do what the policies of their [`Identity`] allow; functions and stacks with a role what the role's
+    /// do. A key that belongs to no identity is the account's own: it may do everything. Not enforced by default.
+    #[must_use]
+    pub fn enforce_iam(mut self) -> Self {
+        self.enforce_iam = true;
+        self.require_known_credentials()
     }
 
     /// Refuses requests from access key ids that are not known, with `InvalidAccessKeyId`. By default they are let in
@@ -203,12 +231,14 @@ impl Builder {
         let logs: Arc<logs::Logs> = Arc::default();
         let objects = Arc::clone(&store) as Arc<dyn lambda::Objects>;
         let iam = Arc::new(iam::Iam::new(self.iam));
+        iam.enforce(self.identities, self.enforce_iam, self.credentials.clone()).map_err(Error::Policy)?;
         let lambda = lambda::Lambda::new(self.lambda, objects, Arc::clone(&iam), Arc::clone(&logs));
         if let Some(path) = &self.data_dir {
             let kept = lambda.keep_in(path.join("lambda")).await;
             kept.map_err(|(path, message)| Error::DataDir { path, message })?;
         }
-        let codebuild = codebuild::CodeBuild::new(self.codebuild, Arc::clone(&store), Arc::clone(&logs));
+        let codebuild =
+            codebuild::CodeBuild::new(self.codebuild, Arc::clone(&store), Arc::clone(&logs), Arc::clone(&iam));
         if let Some(path) = &self.data_dir {
             let kept = codebuild.keep_in(path.join("codebuild")).await;
             kept.map_err(|(path, message)| Error::DataDir { path, message })?;
@@ -277,6 +307,8 @@ impl LocalCloud {
             cloudformation: CloudFormationSettings::default(),
             iam: IamSettings::default(),
             credentials: Credentials::default(),
+            identities: Vec::new(),
+            enforce_iam: false,
             link: Link::default(),
         }
     }

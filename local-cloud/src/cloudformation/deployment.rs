@@ -15,6 +15,7 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 
 use super::CloudFormation;
+use super::permissions::Step;
 use super::resources::{Attributes, Failure, Made, NESTED_STACK, Properties, Recreation, recreation};
 use super::schedule::{Failing, in_order, reversed};
 use super::stack::{Goal, Mode, Resource, Snapshot, Stack};
@@ -478,7 +479,10 @@ impl Deployment {
                 }
                 match kind {
                     NESTED_STACK => self.begin_nested(&place, wanted),
-                    _ => self.cloudformation.services().create(&place, kind, wanted).await,
+                    _ => match self.cloudformation.permit(&place, kind, "", Step::Create(wanted)) {
+                        Ok(()) => self.cloudformation.services().create(&place, kind, wanted).await,
+                        Err(denied) => Err(denied),
+                    },
                 }
             }
         };
@@ -556,6 +560,8 @@ impl Deployment {
             self.stable(name, &resource.kind, &resource.physical_id, fate.delay).await?;
             return Ok(self.nested_outputs(&resource.physical_id));
         }
+        let step = Step::Update { from: before, to: wanted };
+        self.cloudformation.permit(&place, &resource.kind, &resource.physical_id, step)?;
         let services = self.cloudformation.services();
         let attributes = services.update(&place, &resource.kind, &resource.physical_id, before, wanted).await?;
         self.stable(name, &resource.kind, &resource.physical_id, fate.delay).await?;
@@ -668,7 +674,13 @@ impl Deployment {
         let deleted = match fate.failure {
             Some(reason) => Err(Failure(reason)),
             None if resource.kind == NESTED_STACK => self.delete_nested(&resource.physical_id).await,
-            None => self.cloudformation.services().delete(&place, &resource.kind, &resource.physical_id, last).await,
+            None => match self.cloudformation.permit(&place, &resource.kind, &resource.physical_id, Step::Delete) {
+                Ok(()) => {
+                    let services = self.cloudformation.services();
+                    services.delete(&place, &resource.kind, &resource.physical_id, last).await
+                }
+                Err(denied) => Err(denied),
+            },
         };
         match deleted {
             Ok(()) => {

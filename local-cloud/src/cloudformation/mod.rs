@@ -15,6 +15,7 @@ mod errors;
 mod functions;
 mod operations;
 mod parameters;
+mod permissions;
 mod resources;
 mod schedule;
 mod serverless;
@@ -66,6 +67,8 @@ struct State {
     stacks: BTreeMap<String, Stack>,
     /// What shall become of the next step of a resource, by logical id.
     fates: HashMap<String, Fate>,
+    /// The access key ids of those who asked last for a stack to be changed, by region and name.
+    callers: HashMap<(String, String), String>,
     /// The switches that end what is under way, by stack.
     running: HashMap<String, Arc<watch::Sender<bool>>>,
 }
@@ -94,8 +97,11 @@ impl CloudFormation {
 
     /// Answers one request.
     pub(crate) async fn handle(self: &Arc<Self>, call: &Call) -> Answer {
-        let answer = operations::perform(self, call).await?;
         let reads = ["Describe", "Get", "List", "Validate"];
+        if !reads.iter().any(|verb| call.action.starts_with(verb)) {
+            self.note_caller(call);
+        }
+        let answer = operations::perform(self, call).await?;
         if !reads.iter().any(|verb| call.action.starts_with(verb)) {
             self.save().await?;
         }

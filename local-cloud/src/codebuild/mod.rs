@@ -29,6 +29,7 @@ use build::Build;
 use project::Project;
 pub use settings::CodeBuildSettings;
 
+use crate::iam::Iam;
 use crate::logs::Logs;
 use crate::protocol::json::{Answer, Call, Exception};
 use crate::s3::Store;
@@ -57,6 +58,7 @@ struct Shared {
     settings: CodeBuildSettings,
     store: Arc<Store>,
     logs: Arc<Logs>,
+    iam: Arc<Iam>,
     state: Mutex<State>,
     /// One permit for each build that runs.
     permits: Semaphore,
@@ -86,13 +88,14 @@ impl Shared {
 
 impl CodeBuild {
     /// A CodeBuild without projects.
-    pub(crate) fn new(settings: CodeBuildSettings, store: Arc<Store>, logs: Arc<Logs>) -> Arc<Self> {
+    pub(crate) fn new(settings: CodeBuildSettings, store: Arc<Store>, logs: Arc<Logs>, iam: Arc<Iam>) -> Arc<Self> {
         let permits = Semaphore::new(settings.max_builds.max(1));
         Arc::new(Self {
             shared: Arc::new(Shared {
                 settings,
                 store,
                 logs,
+                iam,
                 state: Mutex::default(),
                 permits,
                 watchdog: Arc::default(),

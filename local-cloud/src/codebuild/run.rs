@@ -19,6 +19,7 @@ use super::buildspec::{Buildspec, Commands, OnFailure};
 use super::files;
 use super::shell::{Ran, Setting, Shell};
 use super::source;
+use crate::iam::SessionKeys;
 use crate::log::timestamp;
 use crate::logs::StreamWriter;
 
@@ -257,9 +258,8 @@ impl Run {
         let build = &self.build;
         let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
         let log = self.log.as_ref().map(|log| format!("{}/{}", log.group(), log.stream())).unwrap_or_default();
-        let own: [(&str, OsString); 23] = [
-            ("AWS_ACCESS_KEY_ID", "test".into()),
-            ("AWS_SECRET_ACCESS_KEY", "test".into()),
+        let keys = self.shared.iam.session_keys(&plan.service_role, "AWSCodeBuild");
+        let own: [(&str, OsString); 21] = [
             ("AWS_DEFAULT_REGION", plan.region.as_str().into()),
             ("AWS_REGION", plan.region.as_str().into()),
             ("AWS_ENDPOINT_URL", plan.endpoint.as_str().into()),
@@ -285,7 +285,7 @@ impl Run {
         let declared = spec.variables.iter().map(|(name, value)| (name.clone(), OsString::from(value)));
         let given = &plan.environment.environment_variables;
         let given = given.iter().map(|variable| (variable.name.clone(), OsString::from(&variable.value)));
-        let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let own = own.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(SessionKeys::variables(keys));
         let environment: BTreeMap<String, OsString> = own.chain(declared).chain(given).collect();
         Setting {
             program: if spec.shell.as_deref() == Some("bash") { "bash" } else { "sh" }.to_owned(),

@@ -1,5 +1,8 @@
-//! IAM: roles, their policies, and managed policies. They are kept and held against AWS's rules for their shape, never
-//! enforced: every caller may do everything.
+//! IAM: roles, their policies, and managed policies. They are kept and held against AWS's rules for their shape.
+//!
+//! Every caller may do everything, unless the cloud enforces policies: then [`evaluation`] says what a set of policies
+//! allows, [`identities`] whose they are, and [`authorization`] puts the two together. What a request needs is not said
+//! here but in `crate::permissions`.
 //!
 //! Lambda alone asks whether it may assume a function's role ([`Iam::can_be_assumed`]): a role whose trust policy doesn't
 //! name it can't be, and neither can a new one for as long as [`IamSettings::propagation`] says. A role that was never
@@ -7,7 +10,10 @@
 //!
 //! IAM is one for all regions. CloudFormation creates and deletes roles through the same methods as the operations do.
 
+mod authorization;
 mod documents;
+mod evaluation;
+mod identities;
 mod operations;
 mod policies;
 mod roles;
@@ -21,6 +27,11 @@ use crate::log::timestamp;
 use crate::protocol::query::{Answer, Call, Refusal};
 use crate::record::{Fault, RecordFile};
 
+use authorization::Enforcement;
+pub(crate) use authorization::{Denial, SessionKeys};
+pub(crate) use evaluation::Need;
+pub use identities::Identity;
+pub(crate) use identities::Principal;
 pub(crate) use roles::{Role, RoleInput};
 pub use settings::IamSettings;
 
@@ -37,6 +48,7 @@ type Result<T> = std::result::Result<T, Refusal>;
 pub(crate) struct Iam {
     settings: IamSettings,
     state: Mutex<State>,
+    enforcement: Mutex<Enforcement>,
     file: OnceLock<RecordFile>,
 }
 

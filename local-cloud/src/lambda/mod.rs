@@ -51,7 +51,9 @@ use router::{NoRoute, Operation};
 use throttle::TokenBucket;
 
 use crate::iam::Iam;
+use crate::iam::Principal;
 use crate::logs::Logs;
+use crate::permissions;
 
 pub(crate) use clock::epoch_millis;
 pub use control::LambdaControl;
@@ -138,10 +140,10 @@ impl Lambda {
     ) -> Arc<Self> {
         Arc::new(Self {
             objects,
+            pool: Pool::new(&settings, Arc::clone(&logs), Arc::clone(&iam)),
             iam,
             registry: Mutex::default(),
             packages: CodeCache::default(),
-            pool: Pool::new(&settings, Arc::clone(&logs)),
             logs,
             control_plane: TokenBucket::new(settings.control_plane_rate),
             get_function: TokenBucket::new(settings.get_function_rate),
@@ -188,16 +190,18 @@ impl Lambda {
     }
 
     /// Answers one request.
-    pub(crate) async fn handle(self: &Arc<Self>, request: http::Request<Bytes>) -> Answer {
+    pub(crate) async fn handle(self: &Arc<Self>, request: http::Request<Bytes>, caller: Option<Principal>) -> Answer {
         let (parts, body) = request.into_parts();
         let (operation, path) = match router::route(&parts.method, parts.uri.path()) {
             Ok(found) => found,
             Err(none) => return Answer { operation: "Unknown", response: unrouted(none, &parts).response() },
         };
-        let request = Request::new(path, parts, body, &self.settings);
-        let result = match self.throttle(operation) {
+        let mut request = Request::new(path, parts, body, &self.settings);
+        request.caller = caller;
+        let admitted = self.permit(operation, &request).and_then(|()| self.throttle(operation));
+        let result = match admitted {
             Ok(()) => operations::perform(self, operation, &request).await,
-            Err(throttled) => Err(throttled),
+            Err(refusal) => Err(refusal),
         };
         let result = match result {
             Ok(reply) if operation.changes_something() => self.save().await.map(|()| reply),
@@ -228,6 +232,33 @@ impl Lambda {
                 ErrorKind::Service,
                 format!("The functions could not be saved in {}: {message}", path.display()),
             )
+        })
+    }
+
+    /// Refuses what the caller may not do.
+    fn permit(&self, operation: Operation, request: &Request) -> errors::Result<()> {
+        let Some(caller) = &request.caller else { return Ok(()) };
+        let needs = permissions::of_lambda(&permissions::LambdaRequest {
+            operation: operation.name(),
+            resource: request.segment(0),
+            qualifier: request.query("Qualifier").filter(|qualifier| !qualifier.is_empty()),
+            region: &request.scope.region,
+            body: &request.body,
+        });
+        self.iam.authorize(caller, &needs).map_err(|denial| ApiError::new(ErrorKind::AccessDenied, denial.message()))
+    }
+
+    /// Refuses to read code that the caller may not read: Lambda does it in the caller's name.
+    fn permit_read(&self, request: &Request, bucket: &str, key: &str, version: Option<&str>) -> errors::Result<()> {
+        let Some(caller) = &request.caller else { return Ok(()) };
+        let denied = self.iam.authorize(caller, &[permissions::read_object(bucket, key, version)]);
+        denied.map_err(|denial| {
+            let said = denial.s3_message();
+            let message = format!(
+                "Your access has been denied by S3, please make sure your request credentials have permission to \
+                 GetObject for {bucket}/{key}. S3 Error Code: AccessDenied. S3 Error Message: {said}"
+            );
+            ApiError::new(ErrorKind::AccessDenied, message)
         })
     }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::LambdaSettings;
 use super::errors::{ApiError, ErrorKind, Result};
 use super::names::{FunctionRef, Scope};
+use crate::iam::Principal;
 
 /// One request to one operation.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Request {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) scope: Scope,
+    /// Who asks; `None` for another service of the cloud.
+    pub(super) caller: Option<Principal>,
 }
 
 /// What an operation answers.
@@ -32,7 +35,7 @@ impl Request {
         let query = parse_query(parts.uri.query().unwrap_or_default());
         let region = signed_region(&parts.headers).unwrap_or(&settings.region).to_owned();
         let scope = Scope { region, account: settings.account_id.clone() };
-        Self { path, query, headers: parts.headers, body, scope }
+        Self { path, query, headers: parts.headers, body, scope, caller: None }
     }
 
     /// The n-th variable part of the path.

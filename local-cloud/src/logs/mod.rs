@@ -52,9 +52,14 @@ impl Logs {
         }
     }
 
+    /// Whether there is a group with this name.
+    pub(crate) fn has(&self, group: &str) -> bool {
+        self.groups().contains_key(group)
+    }
+
     /// Something that writes into one stream of one group. Neither has to exist.
     pub(crate) fn writer(self: &Arc<Self>, group: &str, stream: &str) -> StreamWriter {
-        StreamWriter { logs: Arc::clone(self), group: group.to_owned(), stream: stream.into() }
+        StreamWriter { logs: Arc::clone(self), group: group.to_owned(), stream: stream.into(), kept: true }
     }
 
     /// Every line of a group, with its time, oldest first. Empty when there is no such group.
@@ -84,9 +89,15 @@ pub(crate) struct StreamWriter {
     logs: Arc<Logs>,
     group: String,
     stream: Arc<str>,
+    kept: bool,
 }
 
 impl StreamWriter {
+    /// Whether what is written is kept: who may not write a log runs without one.
+    pub(crate) fn kept(self, kept: bool) -> Self {
+        Self { kept, ..self }
+    }
+
     /// The group's name.
     pub(crate) fn group(&self) -> &str {
         &self.group
@@ -111,7 +122,7 @@ impl StreamWriter {
 
     fn write_all<'a>(&self, messages: impl Iterator<Item = &'a str>) {
         let mut messages = messages.peekable();
-        if messages.peek().is_none() {
+        if !self.kept || messages.peek().is_none() {
             return;
         }
         let now = now();

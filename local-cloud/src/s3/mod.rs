@@ -5,6 +5,7 @@
 //! then `s3s` calls the operation in [`operations`]. Operations read and change the [`Store`]. Errors come back around
 //! `s3s` as [`Refusal`]s.
 
+mod access;
 mod addressing;
 mod attributes;
 mod checksum;
@@ -41,10 +42,12 @@ pub(crate) use error::Refusal;
 pub(crate) use operations::Configuration;
 pub(crate) use store::Store;
 
-use crate::credentials::{Credentials, Head};
+use crate::credentials::{self, Credentials, Head};
 use crate::dispatch::OperationName;
+use crate::iam::Iam;
 use crate::operation::Target;
 use crate::wire::{AnyBody, Inbound, full};
+pub(crate) use access::Access;
 use addressing::unsigned_uri;
 use error::{HOST_ID, RefusalSlot};
 use intake::Declared;
@@ -66,6 +69,8 @@ pub(crate) struct Context {
     pub(crate) arrived: Moment,
     /// How the client reached the cloud, as in `http://127.0.0.1:4566`.
     pub(crate) endpoint: String,
+    /// What the caller may do.
+    pub(crate) access: Access,
     slot: RefusalSlot,
     /// The operation that `s3s` has found.
     found: Arc<OnceLock<String>>,
@@ -96,6 +101,7 @@ impl Service {
         &self,
         request: Request<Inbound>,
         credentials: &Credentials,
+        iam: &Arc<Iam>,
         target: &Target,
         request_id: &str,
     ) -> Response<AnyBody> {
@@ -103,12 +109,14 @@ impl Service {
         let resource = target.resource.clone().unwrap_or_default();
         let slot = RefusalSlot::default();
         let found = Arc::new(OnceLock::new());
-        let answer = match self.prepare(request, credentials, target, &slot, &found) {
+        let answer = match self.prepare(request, credentials, iam, target, &slot, &found) {
             Err(refusal) => Err(refusal),
-            Ok(request) => match self.protocol.call(request).await {
+            Ok((request, access)) => match self.protocol.call(request).await {
                 Ok(response) => self.answered(response, &slot).await,
                 Err(error) => Err(Refusal::internal(Box::<dyn std::error::Error + Send + Sync>::from(error))),
-            },
+            }
+            .map(|response| access.shown(response))
+            .map_err(|refusal| access.told(refusal)),
         };
         let mut response = answer.unwrap_or_else(|refusal| refusal.into_response(&resource, request_id, head));
         let headers = response.headers_mut();
@@ -127,11 +135,13 @@ impl Service {
         &self,
         request: Request<Inbound>,
         credentials: &Credentials,
+        iam: &Arc<Iam>,
         target: &Target,
         slot: &RefusalSlot,
         found: &Arc<OnceLock<String>>,
-    ) -> Result<s3s::HttpRequest, Refusal> {
+    ) -> Result<(s3s::HttpRequest, Access), Refusal> {
         let (mut parts, body) = request.into_parts();
+        let scope = credentials::scope(&parts.uri, &parts.headers);
         let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
         let verified = credentials.verify(&head, None)?;
         // A form brings its own signature, which `s3s` verifies with the policy that it signs.
@@ -144,6 +154,8 @@ impl Service {
         let endpoint = endpoint(&parts.headers);
         unsigned_uri(&mut parts.uri, &mut parts.headers)?;
         parts.headers.remove(header::AUTHORIZATION);
+        let access = Access::new(iam, verified.key_id.as_deref(), scope.as_ref(), target, &parts);
+        access.check(&self.store, &parts)?;
         let trailers = Trailers::default();
         let binding = Binding::of(&parts.headers, verified.chunks, &trailers)?;
         if let Some(length) = binding.decoded_length() {
@@ -161,6 +173,7 @@ impl Service {
             trailers: trailers.clone(),
             arrived,
             endpoint,
+            access: access.clone(),
             slot: slot.clone(),
             found: Arc::clone(found),
         };
@@ -168,7 +181,7 @@ impl Service {
         parts.extensions.insert(context);
         let bytes = checked(payload::decoded(body, binding), declared, trailers, slot.clone());
         let frames = StreamBody::new(bytes.map(|bytes| bytes.map(Frame::data)));
-        Ok(Request::from_parts(parts, s3s::Body::http_body_unsync(frames)))
+        Ok((Request::from_parts(parts, s3s::Body::http_body_unsync(frames)), access))
     }
 
     /// What goes out: the answer of `s3s`, or the refusal that was left for it.

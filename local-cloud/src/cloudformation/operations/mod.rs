@@ -45,7 +45,7 @@ pub(super) async fn perform(cloudformation: &Arc<CloudFormation>, call: &Call) -
 
 impl State {
     /// A stack by its name, as long as it isn't deleted, or by its id.
-    fn find(&self, region: &str, wanted: &str) -> Option<&Stack> {
+    pub(super) fn find(&self, region: &str, wanted: &str) -> Option<&Stack> {
         if wanted.starts_with("arn:") {
             return self.stacks.get(wanted);
         }

@@ -86,7 +86,7 @@ impl Failure {
     }
 
     /// What a service refused.
-    fn service(service: &str, status: u16, message: &str) -> Self {
+    pub(super) fn service(service: &str, status: u16, message: &str) -> Self {
         let code = match status {
             403 => "AccessDenied",
             404 => "NotFound",

@@ -1,6 +1,7 @@
 //! The environment variables of a function process.
 //!
-//! They are those of AWS, with the credentials and the endpoint of the local cloud. Of the server's own environment
+//! They are those of AWS, with the endpoint of the local cloud. The credentials are those of a session of the function's
+//! role where policies are enforced, else the account's. Of the server's own environment
 //! only `PATH` and `TMPDIR` go in: functions run on the host's programs.
 
 use std::collections::BTreeMap;
@@ -8,26 +9,33 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 
 use super::runtimes::Launch;
+use crate::iam::SessionKeys;
 use crate::lambda::deployment::Deployment;
 use crate::logs::StreamWriter;
+
+/// Where a process runs, and as whom.
+pub(super) struct Surroundings<'a> {
+    /// The local cloud's address.
+    pub(super) endpoint: &'a str,
+    /// Of a session of the function's role; `None`: the account's own keys.
+    pub(super) keys: Option<SessionKeys>,
+}
 
 /// All variables of a new process of a deployment.
 pub(super) fn variables(
     deployment: &Deployment,
     launch: &Launch,
     runtime_api: SocketAddr,
-    endpoint: &str,
+    place: Surroundings<'_>,
     log: &StreamWriter,
 ) -> BTreeMap<String, OsString> {
     let configuration = &deployment.configuration;
     let runtime = configuration.runtime.as_deref().unwrap_or_default();
     let node_path = launch.task_root.join("node_modules");
-    let own: [(&str, OsString); 23] = [
-        ("AWS_ACCESS_KEY_ID", "test".into()),
-        ("AWS_SECRET_ACCESS_KEY", "test".into()),
+    let own: [(&str, OsString); 21] = [
         ("AWS_DEFAULT_REGION", deployment.region.as_str().into()),
         ("AWS_REGION", deployment.region.as_str().into()),
-        ("AWS_ENDPOINT_URL", endpoint.into()),
+        ("AWS_ENDPOINT_URL", place.endpoint.into()),
         ("AWS_EC2_METADATA_DISABLED", "true".into()),
         ("AWS_EXECUTION_ENV", format!("AWS_Lambda_{runtime}").into()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", configuration.memory_size.to_string().into()),
@@ -49,6 +57,7 @@ pub(super) fn variables(
     ];
     let mut variables: BTreeMap<String, OsString> =
         own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    variables.extend(SessionKeys::variables(place.keys));
     if let Some(directory) = std::env::var_os("TMPDIR") {
         variables.insert("TMPDIR".to_owned(), directory);
     }

@@ -12,14 +12,17 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::Event;
+use super::environment::Surroundings;
 use super::outcome::{Failure, Outcome};
 use super::process::{Init, Run, Worker};
 use super::runtimes::Runtimes;
 use super::transcript::{self, Usage};
+use crate::iam::{Iam, Need};
 use crate::lambda::LambdaSettings;
 use crate::lambda::deployment::Deployment;
 use crate::lambda::errors::{ApiError, ErrorKind, Result};
 use crate::logs::{Logs, StreamWriter};
+use crate::permissions;
 use crate::watchdog::Watchdog;
 
 /// How long to wait for processes at the end, before they are left to the watchdog.
@@ -39,6 +42,7 @@ pub(in crate::lambda) struct Pool {
     watchdog: Arc<Watchdog>,
     endpoint: OnceLock<String>,
     logs: Arc<Logs>,
+    iam: Arc<Iam>,
     closed: watch::Sender<bool>,
     reaper: OnceLock<()>,
 }
@@ -79,7 +83,7 @@ enum NotReady {
 }
 
 impl Pool {
-    pub(in crate::lambda) fn new(settings: &LambdaSettings, logs: Arc<Logs>) -> Arc<Self> {
+    pub(in crate::lambda) fn new(settings: &LambdaSettings, logs: Arc<Logs>, iam: Arc<Iam>) -> Arc<Self> {
         let max_processes = settings.max_processes.max(1);
         Arc::new(Self {
             max_processes,
@@ -91,6 +95,7 @@ impl Pool {
             watchdog: Arc::default(),
             endpoint: OnceLock::new(),
             logs,
+            iam,
             closed: watch::Sender::new(false),
             reaper: OnceLock::new(),
         })
@@ -174,7 +179,7 @@ impl Pool {
             return Ok(Ready { worker, init: None });
         }
         let began = Instant::now();
-        let log = self.logs.writer(&deployment.log_group(), &deployment.new_log_stream());
+        let log = self.log_of(deployment);
         let mut worker = self.start(deployment, request_id, &log).await?;
         let mut init = worker.initialise(began + self.init_timeout).await;
         if matches!(init, Init::TimedOut) {
@@ -194,6 +199,18 @@ impl Pool {
         Err(NotReady::Failed { failure, output, log, took: began.elapsed() })
     }
 
+    /// Where a new process logs: a stream of its own, if the function's role may write it.
+    fn log_of(&self, deployment: &Deployment) -> StreamWriter {
+        let (group, stream) = (deployment.log_group(), deployment.new_log_stream());
+        let to = permissions::log_stream(&group, &stream, &deployment.region);
+        let mut needs = vec![Need::new("logs:CreateLogStream", &*to), Need::new("logs:PutLogEvents", &*to)];
+        if !self.logs.has(&group) {
+            needs.push(Need::new("logs:CreateLogGroup", permissions::log_stream(&group, "", &deployment.region)));
+        }
+        let permitted = self.iam.authorize_role(&deployment.configuration.role, &deployment.function, &needs);
+        self.logs.writer(&group, &stream).kept(permitted.is_ok())
+    }
+
     async fn start(
         &self,
         deployment: &Arc<Deployment>,
@@ -211,7 +228,9 @@ impl Pool {
         if launch.unpacked.is_some() && !program.exists() {
             return Err(failed("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"));
         }
-        Worker::start(Arc::clone(deployment), launch, self.endpoint(), Arc::clone(&self.watchdog), log.clone())
+        let keys = self.iam.session_keys(&deployment.configuration.role, &deployment.function);
+        let place = Surroundings { endpoint: self.endpoint(), keys };
+        Worker::start(Arc::clone(deployment), launch, place, Arc::clone(&self.watchdog), log.clone())
             .await
             .map_err(|e| failed(&format!("fork/exec {}: {}", shown_program(&program), error_text(&e))))
     }

@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout_at};
 
 use super::Event;
-use super::environment;
+use super::environment::{self, Surroundings};
 use super::outcome::{Failure, Outcome};
 use super::output::Output;
 use super::runtime_api::{Invocation, RuntimeApi, Sign};
@@ -69,12 +69,12 @@ impl Worker {
     pub(super) async fn start(
         deployment: Arc<Deployment>,
         launch: Launch,
-        endpoint: &str,
+        place: Surroundings<'_>,
         watchdog: Arc<Watchdog>,
         log: StreamWriter,
     ) -> io::Result<Self> {
         let api = RuntimeApi::listen(log.clone()).await?;
-        let variables = environment::variables(&deployment, &launch, api.address, endpoint, &log);
+        let variables = environment::variables(&deployment, &launch, api.address, place, &log);
         let mut command = Command::new(&launch.program);
         command
             .args(&launch.arguments)

@@ -65,7 +65,13 @@ impl CodeInput {
     }
 
     /// Reads and inspects the code.
-    pub(super) async fn load(self, lambda: &Lambda, package_type: PackageType, operation: &str) -> Result<Artifact> {
+    pub(super) async fn load(
+        self,
+        lambda: &Lambda,
+        request: &Request,
+        package_type: PackageType,
+        operation: &str,
+    ) -> Result<Artifact> {
         self.check(package_type, if operation == "CreateFunction" { "creating" } else { "updating" })?;
         let referenced = match self.storage_mode.as_deref() {
             None | Some("COPY") => false,
@@ -84,6 +90,10 @@ impl CodeInput {
         } else {
             let (bucket, key) = (self.bucket.unwrap_or_default(), self.key.unwrap_or_default());
             let version = self.version.as_deref();
+            // What a function runs from in place is read by Lambda in its own name.
+            if !referenced {
+                lambda.permit_read(request, &bucket, &key, version)?;
+            }
             let (code, object) = lambda.packages().load(lambda.objects(), &bucket, &key, version).await?;
             let origin = if referenced {
                 let Some(version) = object.version_id.filter(|version| version != "null") else {
@@ -125,7 +135,7 @@ pub(super) async fn update(lambda: &Arc<Lambda>, request: &Request) -> Result<Re
         let function = registry.function(&wanted, &request.scope, lambda.objects())?;
         function.latest.shown().configuration.package_type
     };
-    let artifact = input.code.load(lambda, package_type, "UpdateFunctionCode").await?;
+    let artifact = input.code.load(lambda, request, package_type, "UpdateFunctionCode").await?;
 
     // Hashing took time: what was true before it is asked again, now together with the change.
     let mut registry = lambda.registry();

@@ -54,7 +54,7 @@ pub(super) async fn create(lambda: &Arc<Lambda>, request: &Request) -> Result<Re
     let signing = signing.transpose()?;
     lambda.registry().require_unsigned_allowed(signing.as_deref())?;
     let code = input.code.ok_or_else(|| constraint("null", "code", "Member must not be null"))?;
-    let artifact = code.load(lambda, package_type, "CreateFunction").await?;
+    let artifact = code.load(lambda, request, package_type, "CreateFunction").await?;
 
     let mut registry = lambda.registry();
     registry.require_absent(&wanted.name)?;

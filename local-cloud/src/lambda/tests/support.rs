@@ -127,7 +127,7 @@ impl Bench {
     pub(super) async fn send(&self, method: Method, path: &str, body: Value) -> Answered {
         let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
         let request = Request::builder().method(method).uri(path).body(body).unwrap();
-        let answer = self.lambda.handle(request).await;
+        let answer = self.lambda.handle(request, None).await;
         let (parts, body) = answer.response.into_parts();
         Answered {
             status: parts.status,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use s3s::dto::*;
 
 use super::{Answer, plain};
+use crate::permissions;
 use crate::s3::conditions::check_delete;
 use crate::s3::model::{Deleted, Moment, NULL, Time, Versioning};
 use crate::s3::store::State;
@@ -72,13 +73,18 @@ pub(super) async fn one(store: &Arc<Store>, context: &Context, input: DeleteObje
     })
 }
 
-pub(super) async fn many(store: &Arc<Store>, _: &Context, input: DeleteObjectsInput) -> Answer<DeleteObjectsOutput> {
+pub(super) async fn many(
+    store: &Arc<Store>,
+    context: &Context,
+    input: DeleteObjectsInput,
+) -> Answer<DeleteObjectsOutput> {
     let objects = input.delete.objects;
     if objects.is_empty() || objects.len() > 1000 {
         return Err(Refusal::malformed_xml());
     }
     let quiet = input.delete.quiet.unwrap_or(false);
     let bypass_governance = input.bypass_governance_retention.unwrap_or(false);
+    let access = context.access.clone();
     let (deleted, errors) = store
         .commit(move |state, now| {
             state.bucket(&input.bucket)?;
@@ -95,7 +101,8 @@ pub(super) async fn many(store: &Arc<Store>, _: &Context, input: DeleteObjectsIn
                     condition: condition.as_ref(),
                     bypass_governance,
                 };
-                match delete(state, &target, now) {
+                let permitted = access.permit(&[permissions::s3::delete(target.bucket, target.key, target.version_id)]);
+                match permitted.and_then(|()| delete(state, &target, now)) {
                     Ok(outcome) if !quiet => deleted.push(shown(object.key, object.version_id, outcome)),
                     Ok(_) => {}
                     Err(refusal) => errors.push(failed(object.key, object.version_id, &refusal)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use s3s::dto::*;
 
 use super::{buckets, policy, settings, tagging};
-use crate::s3::{Context, Refusal, Store, Trailers};
+use crate::s3::{Access, Context, Refusal, Store, Trailers};
 
 /// One configuration of a bucket. `None` removes it.
 #[derive(Clone, Debug)]
@@ -134,6 +134,7 @@ impl Context {
             headers: Arc::default(),
             trailers: Trailers::default(),
             arrived: store.moment(),
+            access: Access::of_a_service(),
             endpoint: String::new(),
             slot: super::RefusalSlot::default(),
             found: Arc::default(),

@@ -1,0 +1,46 @@
+//! Which IAM actions a request needs, on which resources: after the Service Authorization Reference
+//! (<https://docs.aws.amazon.com/service-authorization/latest/reference/>) and the operations' own pages.
+//!
+//! A request's needs are known before it is carried out, but for a few that depend on what is found: the key of an
+//! object that is encrypted, whether a key that is missing may be told from one that is forbidden. The services ask for
+//! those themselves. What a stack's resources need is in CloudFormation's own `permissions.rs`.
+
+mod cloudformation;
+mod json;
+mod lambda;
+mod query;
+pub(crate) mod s3;
+
+pub(crate) use json::{log_stream, of_json};
+pub(crate) use lambda::{Asked as LambdaRequest, of_lambda};
+pub(crate) use query::of_query;
+
+use crate::iam::Need;
+use crate::s3::ACCOUNT;
+
+/// `arn:aws:SERVICE:REGION:ACCOUNT:`.
+pub(crate) fn arn(service: &str, region: &str, resource: &str) -> String {
+    let partition = if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    };
+    format!("arn:{partition}:{service}:{region}:{ACCOUNT}:{resource}")
+}
+
+/// To hand a role to a service.
+pub(crate) fn pass_role(role: &str, service: &str) -> Need {
+    Need::new("iam:PassRole", role).with("iam:PassedToService", service)
+}
+
+/// To read an object, or a version of it, as Lambda and CloudFormation do in the caller's name.
+pub(crate) fn read_object(bucket: &str, key: &str, version: Option<&str>) -> Need {
+    let action = if version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
+    let need = Need::new(action, format!("arn:aws:s3:::{bucket}/{key}"));
+    match version {
+        Some(version) => need.with("s3:VersionId", version),
+        None => need,
+    }
+}

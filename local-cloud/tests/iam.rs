@@ -1,0 +1,228 @@
+//! Policies that count, over real HTTP, spoken to by the real SDK clients.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::Duration;
+
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use local_cloud::{Identity, LambdaSettings, LocalCloud};
+use serde_json::{Value, json};
+
+const BUCKET: &str = "bucket";
+const TRUST: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"#;
+
+struct Clients {
+    s3: aws_sdk_s3::Client,
+    lambda: aws_sdk_lambda::Client,
+    cloudformation: aws_sdk_cloudformation::Client,
+    logs: aws_sdk_cloudwatchlogs::Client,
+    codebuild: aws_sdk_codebuild::Client,
+    iam: aws_sdk_iam::Client,
+}
+
+fn clients(cloud: &LocalCloud, key_id: &str) -> Clients {
+    macro_rules! client {
+        ($sdk:ident) => {
+            $sdk::Config::builder()
+                .behavior_version(BehaviorVersion::latest())
+                .region(Region::new("us-east-1"))
+                .endpoint_url(cloud.endpoint())
+                .credentials_provider(Credentials::new(key_id, key_id.to_lowercase(), None, None, "test"))
+                .retry_config(RetryConfig::disabled())
+        };
+    }
+    Clients {
+        s3: aws_sdk_s3::Client::from_conf(client!(aws_sdk_s3).force_path_style(true).build()),
+        lambda: aws_sdk_lambda::Client::from_conf(client!(aws_sdk_lambda).build()),
+        cloudformation: aws_sdk_cloudformation::Client::from_conf(client!(aws_sdk_cloudformation).build()),
+        logs: aws_sdk_cloudwatchlogs::Client::from_conf(client!(aws_sdk_cloudwatchlogs).build()),
+        codebuild: aws_sdk_codebuild::Client::from_conf(client!(aws_sdk_codebuild).build()),
+        iam: aws_sdk_iam::Client::from_conf(client!(aws_sdk_iam).build()),
+    }
+}
+
+/// A cloud that enforces IAM, with a bucket; the account's own clients, and those of a user with these statements.
+async fn cloud(statements: Value) -> (LocalCloud, Clients, Clients) {
+    let policy = json!({ "Version": "2012-10-17", "Statement": statements }).to_string();
+    let settings =
+        LambdaSettings { update_delay: Duration::ZERO, create_delay: Duration::ZERO, ..LambdaSettings::default() };
+    let builder = LocalCloud::builder().lambda(settings).enforce_iam();
+    let cloud = builder.identity("AKIADEV", "akiadev", Identity::user("dev").policy(policy)).start().await.unwrap();
+    let (root, dev) = (clients(&cloud, "test"), clients(&cloud, "AKIADEV"));
+    root.s3.create_bucket().bucket(BUCKET).send().await.unwrap();
+    (cloud, root, dev)
+}
+
+fn allow(actions: &[&str], resource: &str) -> Value {
+    json!({ "Effect": "Allow", "Action": actions, "Resource": resource })
+}
+
+/// Code, message and status of a refusal.
+fn refused<T: std::fmt::Debug, E: ProvideErrorMetadata + std::fmt::Debug>(
+    answer: Result<T, SdkError<E>>,
+) -> (String, String, u16) {
+    let error = answer.unwrap_err();
+    let status = error.raw_response().unwrap().status().as_u16();
+    (error.code().unwrap_or_default().to_owned(), error.message().unwrap_or_default().to_owned(), status)
+}
+
+fn words(action: &str, resource: &str) -> String {
+    format!(
+        "User: arn:aws:iam::000000000000:user/dev is not authorized to perform: {action} on resource: {resource} because no identity-based policy allows the {action} action"
+    )
+}
+
+#[tokio::test]
+async fn each_service_denies_in_its_own_form_and_in_the_words_of_aws() {
+    let (_cloud, _, dev) = cloud(allow(&["s3:ListAllMyBuckets"], "*")).await;
+    dev.s3.list_buckets().send().await.unwrap();
+    let put = dev.s3.put_object().bucket(BUCKET).key("k").send().await;
+    let object = format!("\"arn:aws:s3:::{BUCKET}/k\"");
+    assert_eq!(refused(put), ("AccessDenied".to_owned(), words("s3:PutObject", &object), 403));
+
+    let function = "arn:aws:lambda:us-east-1:000000000000:function:api";
+    let get = dev.lambda.get_function().function_name("api").send().await;
+    assert_eq!(refused(get), ("AccessDeniedException".to_owned(), words("lambda:GetFunction", function), 403));
+
+    let stack = "arn:aws:cloudformation:us-east-1:000000000000:stack/app/*";
+    let describe = dev.cloudformation.describe_stacks().stack_name("app").send().await;
+    assert_eq!(refused(describe), ("AccessDenied".to_owned(), words("cloudformation:DescribeStacks", stack), 403));
+
+    let role = dev.iam.get_role().role_name("r").send().await;
+    let arn = "arn:aws:iam::000000000000:role/r";
+    assert_eq!(refused(role), ("AccessDenied".to_owned(), words("iam:GetRole", arn), 403));
+
+    let filter = dev.logs.filter_log_events().log_group_name("/aws/lambda/api").send().await;
+    let group = "arn:aws:logs:us-east-1:000000000000:log-group:/aws/lambda/api:log-stream:";
+    assert_eq!(refused(filter), ("AccessDeniedException".to_owned(), words("logs:FilterLogEvents", group), 400));
+
+    let start = dev.codebuild.start_build().project_name("p").send().await;
+    let project = "arn:aws:codebuild:us-east-1:000000000000:project/p";
+    assert_eq!(refused(start), ("AccessDeniedException".to_owned(), words("codebuild:StartBuild", project), 400));
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_known_is_refused_and_the_accounts_own_may_do_everything() {
+    let (cloud, root, _) = cloud(allow(&["s3:*"], "*")).await;
+    root.s3.put_object().bucket(BUCKET).key("k").send().await.unwrap();
+    let stranger = clients(&cloud, "AKIASTRANGER").s3.list_buckets().send().await;
+    assert_eq!(refused(stranger).0, "InvalidAccessKeyId");
+}
+
+#[tokio::test]
+async fn a_missing_key_is_a_forbidden_one_for_who_may_not_list_its_prefix() {
+    let list = json!({ "Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::bucket",
+                       "Condition": { "StringLike": { "s3:prefix": "app/*" } } });
+    let (_cloud, _, dev) = cloud(json!([allow(&["s3:GetObject"], "arn:aws:s3:::bucket/*"), list])).await;
+    assert_eq!(refused(dev.s3.get_object().bucket(BUCKET).key("app/no").send().await).0, "NoSuchKey");
+    let other = refused(dev.s3.get_object().bucket(BUCKET).key("other/no").send().await);
+    assert_eq!(other, ("AccessDenied".to_owned(), words("s3:ListBucket", "\"arn:aws:s3:::bucket\""), 403));
+    assert_eq!(refused(dev.s3.head_object().bucket(BUCKET).key("app/no").send().await).2, 404);
+    assert_eq!(refused(dev.s3.head_object().bucket(BUCKET).key("other/no").send().await).2, 403);
+}
+
+#[tokio::test]
+async fn tags_are_shown_only_to_who_may_read_them() {
+    let reads = allow(&["s3:GetObject"], "arn:aws:s3:::bucket/*");
+    let tags = allow(&["s3:GetObjectTagging"], "arn:aws:s3:::bucket/open/*");
+    let (_cloud, root, dev) = cloud(json!([reads, tags])).await;
+    for key in ["open/k", "closed/k"] {
+        root.s3.put_object().bucket(BUCKET).key(key).tagging("a=b").send().await.unwrap();
+    }
+    let count = async |key: &str| dev.s3.head_object().bucket(BUCKET).key(key).send().await.unwrap().tag_count();
+    assert_eq!((count("open/k").await, count("closed/k").await), (Some(1), None));
+}
+
+#[tokio::test]
+async fn of_many_keys_only_those_are_deleted_that_may_be() {
+    let (_cloud, root, dev) = cloud(allow(&["s3:DeleteObject"], "arn:aws:s3:::bucket/mine/*")).await;
+    for key in ["mine/k", "yours/k"] {
+        root.s3.put_object().bucket(BUCKET).key(key).send().await.unwrap();
+    }
+    let object = |key: &str| ObjectIdentifier::builder().key(key).build().unwrap();
+    let delete = Delete::builder().objects(object("mine/k")).objects(object("yours/k")).build().unwrap();
+    let answer = dev.s3.delete_objects().bucket(BUCKET).delete(delete).send().await.unwrap();
+    assert_eq!(answer.deleted().len(), 1);
+    assert_eq!((answer.errors()[0].key(), answer.errors()[0].code()), (Some("yours/k"), Some("AccessDenied")));
+    root.s3.head_object().bucket(BUCKET).key("yours/k").send().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_object_under_a_customers_key_takes_the_right_to_use_the_key_through_s3() {
+    let key = "arn:aws:kms:us-east-1:000000000000:key/11111111-2222-3333-4444-555555555555";
+    let objects = allow(&["s3:GetObject", "s3:PutObject"], "arn:aws:s3:::bucket/*");
+    let through_s3 = json!({ "Effect": "Allow", "Action": "kms:GenerateDataKey", "Resource": key,
+                             "Condition": { "StringEquals": { "kms:ViaService": "s3.us-east-1.amazonaws.com" } } });
+    let (_cloud, _, dev) = cloud(json!([objects, through_s3])).await;
+    let put = async |kms_key: Option<&str>| {
+        let put = dev.s3.put_object().bucket(BUCKET).key("k").set_ssekms_key_id(kms_key.map(str::to_owned));
+        put.server_side_encryption("aws:kms".into()).send().await
+    };
+    put(Some(key)).await.unwrap();
+    let read = refused(dev.s3.get_object().bucket(BUCKET).key("k").send().await);
+    assert_eq!(read.1, words("kms:Decrypt", &format!("\"{key}\"")));
+    // AWS's own key lets everybody in the account use it.
+    put(None).await.unwrap();
+    dev.s3.get_object().bucket(BUCKET).key("k").send().await.unwrap();
+}
+
+fn zip() -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("index.js", zip::write::SimpleFileOptions::default()).unwrap();
+    std::io::Write::write_all(&mut zip, b"exports.handler = async () => 1;").unwrap();
+    zip.finish().unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn lambda_reads_code_in_the_callers_name_and_roles_have_to_be_passed() {
+    let lambda = allow(&["lambda:CreateFunction", "lambda:UpdateFunctionCode"], "*");
+    let pass = json!({ "Effect": "Allow", "Action": "iam:PassRole", "Resource": "arn:aws:iam::000000000000:role/app-*",
+                       "Condition": { "StringEquals": { "iam:PassedToService": "lambda.amazonaws.com" } } });
+    let (_cloud, root, dev) = cloud(json!([lambda, pass])).await;
+    root.s3.put_object().bucket(BUCKET).key("k.zip").body(zip().into()).send().await.unwrap();
+    let create = async |role: &str| {
+        let code = aws_sdk_lambda::types::FunctionCode::builder().zip_file(zip().into()).build();
+        let request = dev.lambda.create_function().function_name("api").code(code).handler("index.handler");
+        let role = format!("arn:aws:iam::000000000000:role/{role}");
+        request.runtime(aws_sdk_lambda::types::Runtime::Nodejs22x).role(role).send().await
+    };
+    let admin = "arn:aws:iam::000000000000:role/admin";
+    assert_eq!(refused(create("admin").await).1, words("iam:PassRole", admin));
+    create("app-api").await.unwrap();
+    // As on AWS, a function that is still being created takes no update.
+    while root.lambda.get_function_configuration().function_name("api").send().await.unwrap().state()
+        == Some(&aws_sdk_lambda::types::State::Pending)
+    {}
+    let update = dev.lambda.update_function_code().function_name("api").s3_bucket(BUCKET).s3_key("k.zip").send().await;
+    let (code, message, status) = refused(update);
+    assert_eq!((code.as_str(), status), ("AccessDeniedException", 403));
+    assert!(message.starts_with("Your access has been denied by S3") && message.contains("s3:GetObject"), "{message}");
+}
+
+#[tokio::test]
+async fn a_stacks_resources_are_made_in_the_name_of_who_asked_for_the_stack() {
+    let (_cloud, _, dev) =
+        cloud(json!([allow(&["cloudformation:*"], "*"), allow(&["iam:CreateRole", "iam:GetRole"], "*"),])).await;
+    let policies = json!([{ "PolicyName": "p", "PolicyDocument": { "Version": "2012-10-17", "Statement": [allow(&["s3:GetObject"], "*")] } }]);
+    let trust: Value = serde_json::from_str(TRUST).unwrap();
+    let properties = json!({ "RoleName": "made", "AssumeRolePolicyDocument": trust, "Policies": policies });
+    let template =
+        json!({ "Resources": { "Role": { "Type": "AWS::IAM::Role", "Properties": properties } } }).to_string();
+    let request = dev.cloudformation.create_stack().stack_name("app").template_body(template);
+    request.capabilities("CAPABILITY_NAMED_IAM".into()).send().await.unwrap();
+    let failed = loop {
+        let events = dev.cloudformation.describe_stack_events().stack_name("app").send().await.unwrap();
+        let failed = events
+            .stack_events()
+            .iter()
+            .find(|event| event.resource_status().is_some_and(|status| status.as_str() == "CREATE_FAILED"));
+        if let Some(failed) = failed {
+            break failed.resource_status_reason().unwrap().to_owned();
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(failed.contains(&words("iam:PutRolePolicy", "arn:aws:iam::000000000000:role/made")), "{failed}");
+    assert!(failed.contains("HandlerErrorCode: AccessDenied"), "{failed}");
+}

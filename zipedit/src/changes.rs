@@ -25,15 +25,20 @@ pub struct NameError {
     pub reason: &'static str,
 }
 
-/// The name with its control characters escaped, and cut where it gets too long to read.
-fn printable(name: &str) -> String {
+/// The name for a message: what isn't to be seen, or would change how the rest is seen, is escaped, and it is cut where
+/// it gets too long to read.
+pub(crate) fn printable(name: &str) -> String {
     const LONGEST: usize = 200;
     let mut printable: String = name
         .chars()
         .take(LONGEST)
-        .flat_map(|character| match character.is_control() {
-            true => character.escape_default().collect::<Vec<_>>(),
-            false => vec![character],
+        .flat_map(|character| match character {
+            // Marks of writing direction.
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                character.escape_unicode().collect()
+            }
+            character if character.is_control() => character.escape_default().collect::<Vec<_>>(),
+            character => vec![character],
         })
         .collect();
     if name.chars().nth(LONGEST).is_some() {

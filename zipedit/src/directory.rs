@@ -7,7 +7,7 @@
 //! versions put there survive.
 //!
 //! What makes that unsafe is refused: counts that don't match, spans that overlap, offsets outside, entries on other
-//! disks, an encrypted directory.
+//! disks, an encrypted directory, an entry with two names.
 
 mod record;
 
@@ -18,6 +18,7 @@ use bytes::Bytes;
 pub use self::record::Entry;
 pub(crate) use self::record::extra_fields;
 use self::record::{RECORD_SIZE, Record};
+use crate::changes::printable;
 use crate::end_record::{self, EndRecord};
 use crate::error::FormatError;
 
@@ -51,13 +52,16 @@ pub enum Search {
 }
 
 impl Directory {
-    /// Looks for the directory in `tail`, the last bytes of an object of `size` bytes.
+    /// Looks for the directory in `tail`, the last bytes of an object of `size` bytes: all of them, or so many that an
+    /// end record with the longest comment is among them (64 KiB and some).
     ///
     /// # Errors
     /// [`FormatError::NotAZip`] without an end record, [`FormatError::Unsupported`] when directory and end record don't
     /// fit together or the archive is of a kind that can't be edited without guessing.
     pub fn find(tail: &Bytes, size: u64) -> Result<Search, FormatError> {
-        let tail_start = size - tail.len() as u64;
+        let Some(tail_start) = size.checked_sub(tail.len() as u64) else {
+            return Err(FormatError::NotAZip(format!("it has {size} bytes, and {} were read at its end", tail.len())));
+        };
         let end_records_in = tail.len().saturating_sub(usize::try_from(end_record::MAX_TAIL).unwrap_or(usize::MAX));
         let mut first_error = None;
         for end in end_record::candidates(&tail[end_records_in..], size)? {
@@ -75,13 +79,14 @@ impl Directory {
         else {
             return Err(FormatError::Unsupported(format!(
                 "its end record names a central directory of {} bytes at offset {}, which does not fit before the end \
-                 record at {}: the archive is cut short or damaged",
+                 record at {}: the archive is cut short or damaged, make it again",
                 end.directory_size, end.directory_offset, end.directory_limit
             )));
         };
         if end.directory_size > MAX_DIRECTORY {
             return Err(FormatError::Unsupported(format!(
-                "its central directory has {} bytes, more than the {MAX_DIRECTORY} that are edited",
+                "its central directory has {} bytes, more than the {MAX_DIRECTORY} that are edited: leave \
+                 entries out, or join many small ones",
                 end.directory_size
             )));
         }
@@ -117,7 +122,8 @@ impl Directory {
         }
         if records.len() as u64 != end.entries {
             return Err(FormatError::Unsupported(format!(
-                "its end record counts {} entries and its directory has {}: the archive is damaged",
+                "its end record counts {} entries and its directory has {}: the archive is damaged, or was \
+                 written without zip64 by a program that needs it for so many; make it again",
                 end.entries,
                 records.len()
             )));
@@ -127,7 +133,21 @@ impl Directory {
         }
         let directory = Self { bytes, start, records, comment: end.comment.clone() };
         directory.check_spans()?;
+        directory.check_names()?;
         Ok(directory)
+    }
+
+    /// Some readers would take one name and some the other, and an edit of one would be an edit of both.
+    fn check_names(&self) -> Result<(), FormatError> {
+        match self.entries().find_map(|entry| Some((entry, entry.second_name()?))) {
+            None => Ok(()),
+            Some((entry, second)) => Err(FormatError::Unsupported(format!(
+                "its entry `{}` says that its name is UTF-8, and has an extra field by which it is `{}`: make the archive \
+                 again, so that readers agree",
+                printable(&entry.name()),
+                printable(second)
+            ))),
+        }
     }
 
     fn check_spans(&self) -> Result<(), FormatError> {
@@ -139,14 +159,19 @@ impl Directory {
             if needed.is_none_or(|needed| span.end.saturating_sub(span.start) < needed) {
                 return Err(FormatError::Unsupported(format!(
                     "the entry `{}` at offset {} does not end before what follows it at {}: entries overlap, or the \
-                     archive is damaged",
-                    entry.name().escape_debug(),
+                     archive is damaged; make it again",
+                    printable(&entry.name()),
                     span.start,
                     span.end
                 )));
             }
         }
         Ok(())
+    }
+
+    /// Whether the entries are listed in the order in which they stand in the archive.
+    pub(crate) fn is_listed_in_order(&self) -> bool {
+        self.records.is_sorted_by_key(|record| record.at)
     }
 
     /// The entries, in the order in which they stand in the archive.

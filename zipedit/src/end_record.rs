@@ -1,7 +1,8 @@
 //! The end of central directory record: finding it in an object's tail, reading it, writing it (APPNOTE 4.3.14–16).
 //!
 //! The record is searched from the end backwards. A candidate counts only if its comment ends where the object ends:
-//! that rejects most end records that stand *inside* an archive comment or an entry. What it says of the directory is
+//! that rejects most end records that stand *inside* an archive comment or an entry, and there may be a few only, as each
+//! could name another directory that would have to be read. What it says of the directory is
 //! believed only after the directory was found there (see [`crate::directory`]), else the search goes on below it.
 
 use crate::bytes_le::{put_u16, put_u32, put_u64, u16_at, u32_at, u64_at};
@@ -16,6 +17,9 @@ const LOCATOR_SIZE: usize = 20;
 
 /// Whatever the comment, the end record and its zip64 companions are within so many bytes of the object's end.
 pub(crate) const MAX_TAIL: u64 = (SIZE + u16::MAX as usize + LOCATOR_SIZE + ZIP64_SIZE) as u64;
+
+/// So many end records may fit the object's end. More were put there to keep readers busy.
+const MAX_CANDIDATES: usize = 16;
 
 /// What an end record says. Offsets are bytes from the start of the object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +40,7 @@ pub(crate) struct EndRecord {
 ///
 /// # Errors
 /// `NotAZip` when there is none; `Unsupported` when there is one, but for a multi-disk archive, or with zip64 records
-/// that contradict it, or with bytes behind it.
+/// that contradict it, or with bytes behind it; and when there are too many.
 pub(crate) fn candidates(tail: &[u8], size: u64) -> Result<Vec<EndRecord>, FormatError> {
     let tail_start = size - tail.len() as u64;
     let mut found = Vec::new();
@@ -56,6 +60,12 @@ pub(crate) fn candidates(tail: &[u8], size: u64) -> Result<Vec<EndRecord>, Forma
             continue;
         }
         match read(tail, tail_start, at) {
+            Ok(_) if found.len() == MAX_CANDIDATES => {
+                return Err(FormatError::Unsupported(format!(
+                    "its comment holds more than {MAX_CANDIDATES} end records, each of which could be the archive's own; \
+                     make it again without that comment"
+                )));
+            }
             Ok(record) => found.push(record),
             Err(error) => refused = refused.or(Some(error)),
         }

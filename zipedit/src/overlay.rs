@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::artifact::{TAIL, joined};
 use crate::bytes_le::u16_at;
-use crate::changes::{Change, Changes, Content, EntryName};
+use crate::changes::{Change, Changes, Content, EntryName, printable};
 use crate::directory::{Directory, Entry, LOCAL_HEADER_SIZE, Search};
 use crate::entry::{DEFLATED, STORED};
 use crate::error::{Error, FormatError};
@@ -56,8 +56,7 @@ fn puts_in(archive: &Bytes) -> Result<Changes, FormatError> {
     }
     let mut puts = Changes::new();
     for entry in directory.entries().filter(|entry| !entry.is_dir()) {
-        let refuse =
-            |what: &str| FormatError::Unsupported(format!("its entry `{}` {what}", entry.name().escape_debug()));
+        let refuse = |what: &str| FormatError::Unsupported(format!("its entry `{}` {what}", printable(&entry.name())));
         let name = EntryName::new(entry.name()).map_err(|error| refuse(error.reason))?;
         let content = content(archive, entry).map_err(refuse)?;
         if puts.put(name, content).is_some() {

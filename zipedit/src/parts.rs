@@ -111,8 +111,9 @@ impl Pending {
 
     fn flush(&mut self, parts: &mut Vec<Part>, limits: PartLimits, last: bool) {
         let rest_min = if last { 1 } else { limits.min };
+        let longest = limits.upload.max(limits.min).max(1);
         while self.len > 0 {
-            let take = if self.len >= limits.upload + rest_min { limits.upload } else { self.len };
+            let take = if self.len >= longest.saturating_add(rest_min) { longest } else { self.len };
             parts.push(Part::Upload(self.take(take)));
         }
     }

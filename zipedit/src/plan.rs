@@ -6,13 +6,16 @@
 //! The order is the [`Layout`]'s: as they were (small artifacts, streaming), or long runs first, so that S3 can copy
 //! them, and everything that has to be uploaded behind them. The second also gathers what is edited often at the end,
 //! where the next edit's tail read finds it, and kept runs are adjacent again: the archive never fragments.
+//!
+//! Of several entries of one name, readers that go by the directory take the one that is listed last, and those that
+//! read the archive as a stream the one that stands last. Where such twins are kept, both orders are kept, too.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::changes::{Change, Changes, Content, EntryName};
+use crate::changes::{Change, Changes, Content, EntryName, printable};
 use crate::directory::{Directory, Entry, Search};
 use crate::end_record::EndRecord;
 use crate::entry::NewEntry;
@@ -91,18 +94,28 @@ impl Plan {
     /// of 4 GiB.
     pub fn new(directory: &Directory, changes: &Changes, layout: Layout) -> Result<Self, FormatError> {
         let touched = Touched::of(directory, changes)?;
-        let runs = laid_out(runs(directory, &touched.dropped), layout);
+        let runs = runs(directory, &touched.dropped);
+        let must_keep_order = !directory.is_listed_in_order() || reorders(&runs, layout);
+        let has_twins = must_keep_order && has_twins(directory, &touched.dropped);
+        let runs = if has_twins { runs } else { laid_out(runs, layout) };
 
         let mut pieces = Vec::with_capacity(runs.len() + 2 * touched.puts.len() + 1);
         let mut records = Vec::with_capacity(usize::try_from(directory.size()).unwrap_or(0) + 256 * touched.puts.len());
+        let mut kept = Vec::with_capacity(directory.len());
         let (mut at, mut unzipped) = (0, 0_u64);
         for run in runs {
             for entry in run.entries.clone().map(|index| directory.entry(index)) {
-                entry.write_record_at(entry.span().start - run.bytes.start + at, &mut records)?;
+                kept.push((entry, entry.span().start - run.bytes.start + at));
                 unzipped = unzipped.saturating_add(entry.size());
             }
             at += run.bytes.end - run.bytes.start;
             pieces.push(Piece::Old(run.bytes));
+        }
+        if has_twins {
+            kept.sort_unstable_by_key(|(entry, _)| entry.listed_at());
+        }
+        for (entry, offset) in kept {
+            entry.write_record_at(offset, &mut records)?;
         }
         for (name, content, replaced) in &touched.puts {
             let new = NewEntry::new(name, content, replaced.map(|index| directory.entry(index)))?;
@@ -222,11 +235,27 @@ fn runs(directory: &Directory, dropped: &[usize]) -> Vec<Run> {
 }
 
 fn laid_out(mut runs: Vec<Run>, layout: Layout) -> Vec<Run> {
-    if let Layout::LongRunsFirst(long) = layout {
-        // Stable: each group keeps its order.
-        runs.sort_by_key(|run| !run.is_prefix && run.bytes.end - run.bytes.start < long);
-    }
+    // Stable: each group keeps its order.
+    runs.sort_by_key(|run| goes_behind(run, layout));
     runs
+}
+
+fn goes_behind(run: &Run, layout: Layout) -> bool {
+    match layout {
+        Layout::InOrder => false,
+        Layout::LongRunsFirst(long) => !run.is_prefix && run.bytes.end - run.bytes.start < long,
+    }
+}
+
+fn reorders(runs: &[Run], layout: Layout) -> bool {
+    !runs.is_sorted_by_key(|run| goes_behind(run, layout))
+}
+
+/// Whether two kept entries have one name; `dropped` is ascending.
+fn has_twins(directory: &Directory, dropped: &[usize]) -> bool {
+    let mut names = HashSet::with_capacity(directory.len());
+    let mut kept = directory.entries().enumerate().filter(|(index, _)| dropped.binary_search(index).is_err());
+    kept.any(|(_, entry)| !names.insert(entry.name()))
 }
 
 /// What the changes come to in this archive.
@@ -282,8 +311,10 @@ impl<'a> Touched<'a> {
         content: &'a Content,
         indices: &[usize],
     ) -> Result<(), FormatError> {
-        // Of several entries of one name, readers take the last.
-        let Some(&last) = indices.last() else { return Ok(()) };
+        // The one that readers take.
+        let Some(&last) = indices.iter().max_by_key(|index| directory.entry(**index).listed_at()) else {
+            return Ok(());
+        };
         let entry = directory.entry(last);
         if entry.is_encrypted() {
             return Err(FormatError::Unsupported(format!(
@@ -347,14 +378,17 @@ impl<'a> Tree<'a> {
             let put = self.files.iter().filter(|put| put.starts_with(kept) && put[kept.len()..].starts_with('/'));
             return Err(clash(
                 put.min().unwrap_or(&kept),
-                format!("`{kept}` is a file in the archive; delete it in the same edit, or choose another name"),
+                format!(
+                    "`{}` is a file in the archive; delete it in the same edit, or choose another name",
+                    printable(kept)
+                ),
             ));
         }
         for (at, _) in kept.match_indices('/').take_while(|(at, _)| *at <= self.longest) {
             if self.files.contains(&kept[..at]) {
                 return Err(clash(
                     &kept[..at],
-                    format!("it is a directory in the archive, with `{kept}` in it; choose another name"),
+                    format!("it is a directory in the archive, with `{}` in it; choose another name", printable(kept)),
                 ));
             }
         }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::Directory;
 use crate::bytes_le::{put_u16, put_u64, u16_at, u32_at, u64_at};
+use crate::changes::printable;
 use crate::cp437;
 use crate::error::FormatError;
 
@@ -37,18 +38,18 @@ impl Record {
     pub(super) fn parse(bytes: &[u8], at: usize, before: u64) -> Result<Self, &'static str> {
         let record = &bytes[at..];
         if !record.starts_with(RECORD_SIGNATURE) {
-            return Err("is not where it should be: the archive is damaged");
+            return Err("is not where it should be: the archive is damaged, make it again");
         }
         if record.len() < RECORD_SIZE {
-            return Err("is cut short: the archive is damaged");
+            return Err("is cut short: the archive is damaged, make it again");
         }
         let lengths = [28, 30, 32].map(|at| usize::from(u16_at(record, at)));
         let len = RECORD_SIZE + lengths.iter().sum::<usize>();
         if record.len() < len {
-            return Err("is cut short: the archive is damaged");
+            return Err("is cut short: the archive is damaged, make it again");
         }
         if u16_at(record, 8) & FLAG_MASKED != 0 {
-            return Err("has its local header encrypted, which cannot be edited");
+            return Err("has its local header encrypted; make the archive again without");
         }
         let wide = Wide::of(&record[..len])?;
         if wide.disk != 0 {
@@ -57,7 +58,10 @@ impl Record {
         Ok(Self {
             at: u32::try_from(at).map_err(|_| "is too far from the directory's start")?,
             len: u32::try_from(len).map_err(|_| "is too long")?,
-            offset: wide.offset.checked_add(before).ok_or("lies outside the archive")?,
+            offset: wide
+                .offset
+                .checked_add(before)
+                .ok_or("lies outside the archive, which is damaged: make it again")?,
             compressed_size: wide.compressed_size,
             size: wide.size,
         })
@@ -87,7 +91,7 @@ impl Wide {
             field.data.start += width;
             Some(extra_at + at)
         };
-        const MISSING: &str = "lacks the zip64 field that its record refers to: the archive is damaged";
+        const MISSING: &str = "lacks the zip64 field that its record refers to: the archive is damaged, make it again";
         let mut long = |narrow: u32| match narrow {
             LONG => {
                 let at = next(8).ok_or(MISSING)?;
@@ -144,6 +148,11 @@ impl<'a> Entry<'a> {
         &self.directory.bytes[at as usize..at as usize + len as usize]
     }
 
+    /// Where its record stands in the directory: the order in which the entries are listed.
+    pub(crate) fn listed_at(&self) -> u32 {
+        self.parsed().at
+    }
+
     fn variable(&self, before: &[usize], field: usize) -> &'a [u8] {
         let record = self.record();
         let start = before.iter().fold(RECORD_SIZE, |at, &len| at + usize::from(u16_at(record, len)));
@@ -196,6 +205,13 @@ impl<'a> Entry<'a> {
         let mut crc = flate2::Crc::new();
         crc.update(self.name_bytes());
         (crc.sum() == u32_at(data, 1)).then(|| std::str::from_utf8(&data[5..]).ok())?
+    }
+
+    /// What a Unicode Path says against a name that is UTF-8 already. Info-ZIP and Python go by the name, the `zip` crate
+    /// by the field.
+    pub(crate) fn second_name(&self) -> Option<&'a str> {
+        let path = if self.utf8_flag() == 0 { None } else { self.unicode_path() };
+        path.filter(|path| path.as_bytes() != self.name_bytes())
     }
 
     pub(crate) fn flags(&self) -> u16 {
@@ -270,10 +286,10 @@ impl<'a> Entry<'a> {
         self.unix_mode().is_some_and(|mode| mode & FILE_TYPE == SYMLINK)
     }
 
-    /// Whether it stands for a directory.
+    /// Whether it stands for a directory, by its [`Entry::name`].
     #[must_use]
     pub fn is_dir(&self) -> bool {
-        self.name_bytes().ends_with(b"/")
+        self.name().ends_with('/')
     }
 
     /// From its local header to the next entry's, or to the directory; in bytes from the start of the object.
@@ -329,7 +345,7 @@ impl<'a> Entry<'a> {
         let extra_len = u16::try_from(new_extra.len()).map_err(|_| {
             FormatError::TooLarge(format!(
                 "the entry `{}` would start beyond 4 GiB and its extra block has no room to say so",
-                self.name().escape_debug()
+                printable(&self.name())
             ))
         })?;
         let start = out.len();

@@ -121,7 +121,7 @@ impl ArchiveSpec {
 }
 
 /// Writes local header, data and descriptor; gives back the central record.
-fn write_entry(out: &mut Vec<u8>, entry: &Spec, offset: usize) -> Vec<u8> {
+pub(crate) fn write_entry(out: &mut Vec<u8>, entry: &Spec, offset: usize) -> Vec<u8> {
     let data = entry.data();
     let described = entry.descriptor != Descriptor::None;
     let utf8 = if entry.name.is_ascii() { 0 } else { 1 << 11 };
@@ -199,6 +199,13 @@ pub(crate) fn directory(archive: &Bytes) -> Directory {
 
 pub(crate) fn try_directory(archive: &Bytes) -> Result<Search, FormatError> {
     Directory::find(archive, archive.len() as u64)
+}
+
+/// The archive with these bytes at that place.
+pub(crate) fn patched(archive: &Bytes, at: usize, bytes: &[u8]) -> Bytes {
+    let mut patched = archive.to_vec();
+    patched[at..at + bytes.len()].copy_from_slice(bytes);
+    patched.into()
 }
 
 pub(crate) fn assembled(pieces: &[Piece], old: &Bytes) -> Bytes {

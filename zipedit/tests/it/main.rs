@@ -5,6 +5,8 @@ mod archive;
 mod corpus;
 mod extract;
 mod file_store;
+mod hostile;
 mod model;
+mod names;
 mod preservation;
 mod refusals;

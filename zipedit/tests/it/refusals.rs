@@ -6,13 +6,7 @@ use zipedit::directory::Search;
 use zipedit::plan::{Layout, Plan};
 use zipedit::{Change, Changes, Content};
 
-use crate::archive::{ArchiveSpec, Spec, changes, directory, edited, name, read_by_others, try_directory};
-
-fn patched(archive: &Bytes, at: usize, bytes: &[u8]) -> Bytes {
-    let mut patched = archive.to_vec();
-    patched[at..at + bytes.len()].copy_from_slice(bytes);
-    patched.into()
-}
+use crate::archive::{ArchiveSpec, Spec, changes, directory, edited, name, patched, read_by_others, try_directory};
 
 fn refusal(archive: &Bytes) -> FormatError {
     try_directory(archive).map(|_| ()).expect_err("it is refused")

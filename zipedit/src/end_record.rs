@@ -84,6 +84,13 @@ pub(crate) fn candidates(tail: &[u8], size: u64) -> Result<Vec<EndRecord>, Forma
     }
 }
 
+/// Whether nothing behind the end record's first byte looks like another one, whole or cut off; `tail` ends with it and
+/// its `comment`.
+pub(crate) fn is_the_last(tail: &[u8], comment: &[u8]) -> bool {
+    let behind = tail.len().saturating_sub(SIZE + comment.len()) + 1;
+    !tail.get(behind..).is_some_and(|behind| behind.windows(SIGNATURE.len()).any(|bytes| bytes == SIGNATURE))
+}
+
 fn read(tail: &[u8], tail_start: u64, at: usize) -> Result<EndRecord, FormatError> {
     let record = EndRecord {
         entries: u64::from(u16_at(tail, at + 10)),

@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use crate::changes::{Change, Changes, Content, EntryName, printable};
 use crate::directory::{Directory, Entry, Search};
-use crate::end_record::EndRecord;
+use crate::end_record::{self, EndRecord};
 use crate::entry::NewEntry;
 use crate::error::FormatError;
 
@@ -141,9 +141,13 @@ impl Plan {
         }
         .write(&mut records);
         let (size, records) = (at + records.len() as u64, Bytes::from(records));
-        // Leftovers in names or comments can look like a record that they aren't.
+        // Leftovers in names or comments can look like a record that they aren't: to us, or to readers that take whatever
+        // end record comes last.
         match Directory::find(&records, size) {
-            Ok(Search::Found(again)) if again.len() as u64 == entries && again.start() == at => {}
+            Ok(Search::Found(again))
+                if again.len() as u64 == entries
+                    && again.start() == at
+                    && end_record::is_the_last(&records, directory.comment()) => {}
             _ => {
                 return Err(FormatError::Unsupported(
                     "after this edit its directory would be misread: its names or comments hold what looks like an end \

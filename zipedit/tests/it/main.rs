@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 mod archive;
+#[cfg(unix)]
+mod boundaries;
 mod corpus;
 mod extract;
 mod file_store;

@@ -86,7 +86,7 @@ impl Directory {
         if end.directory_size > MAX_DIRECTORY {
             return Err(FormatError::Unsupported(format!(
                 "its central directory has {} bytes, more than the {MAX_DIRECTORY} that are edited: leave \
-                 entries out, or join many small ones",
+                 entries out, or give them shorter names",
                 end.directory_size
             )));
         }

@@ -16,7 +16,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::changes::{Change, Changes, Content, EntryName, printable};
-use crate::directory::{Directory, Entry, Search};
+use crate::directory::{Directory, Entry, MAX_DIRECTORY, Search};
 use crate::end_record::{self, EndRecord};
 use crate::entry::NewEntry;
 use crate::error::FormatError;
@@ -89,9 +89,10 @@ impl Plan {
     ///
     /// # Errors
     /// [`FormatError::Clash`] when a put needs a directory where a file is, or the other way round;
-    /// [`FormatError::Unsupported`] when an encrypted entry or a symbolic link were replaced;
-    /// [`FormatError::TooLarge`] when the result would have more than [`MAX_UNZIPPED`] bytes unzipped, or new content
-    /// of 4 GiB.
+    /// [`FormatError::Unsupported`] when an encrypted entry or a symbolic link were replaced, or readers could take
+    /// something in a name or comment for an end record;
+    /// [`FormatError::TooLarge`] when the result would have more than [`MAX_UNZIPPED`] bytes unzipped or a directory of
+    /// more than [`MAX_DIRECTORY`], or new content of 4 GiB.
     pub fn new(directory: &Directory, changes: &Changes, layout: Layout) -> Result<Self, FormatError> {
         let touched = Touched::of(directory, changes)?;
         let runs = runs(directory, &touched.dropped);
@@ -132,6 +133,12 @@ impl Plan {
         }
         let entries = (directory.len() - touched.dropped.len() + touched.puts.len()) as u64;
         let directory_size = records.len() as u64;
+        if directory_size > MAX_DIRECTORY {
+            return Err(FormatError::TooLarge(format!(
+                "the artifact's central directory would have {directory_size} bytes, {MAX_DIRECTORY} at most are edited: \
+                 leave entries out, or give them shorter names"
+            )));
+        }
         EndRecord {
             entries,
             directory_size,

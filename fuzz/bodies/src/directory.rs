@@ -6,7 +6,7 @@ use zipedit::{Directory, FormatError};
 use crate::made::{EDGES, Made};
 
 /// An archive, read from its end as [`zipedit::open`] does: a refusal, or a directory that keeps its promises.
-pub fn run(data: &[u8]) {
+pub fn run(data: &[u8]) -> bool {
     let Made { archive, mut choices, .. } = Made::of(data);
     // What stands before the bytes that there are; nobody reads it unless the archive's directory is said to be there.
     let front = choices.pick(&[0, 0, 0, 1 << 20, EDGES[11], EDGES[12], 1 << 60]);
@@ -31,9 +31,18 @@ pub fn run(data: &[u8]) {
         }
     }
     match Directory::find(&archive, size) {
-        Ok(Search::ReadFrom(at)) => assert!(at < front, "it asks for what it has"),
-        Ok(Search::Found(directory)) => holds(&directory, size),
-        Err(FormatError::NotAZip(reason) | FormatError::Unsupported(reason)) => assert!(!reason.is_empty()),
+        Ok(Search::ReadFrom(at)) => {
+            assert!(at < front, "it asks for what it has");
+            false
+        }
+        Ok(Search::Found(directory)) => {
+            holds(&directory, size);
+            true
+        }
+        Err(FormatError::NotAZip(reason) | FormatError::Unsupported(reason)) => {
+            assert!(!reason.is_empty());
+            false
+        }
         Err(error) => panic!("a directory is neither too large nor a clash: {error}"),
     }
 }

@@ -9,19 +9,19 @@ use crate::choices::Choices;
 const CONTENT: &str = "THE-CONTENT";
 
 /// Any JSON, or one made of what an event is made of: taken as it stands, or refused without telling the contents.
-pub fn run(data: &[u8]) {
+pub fn run(data: &[u8]) -> bool {
     match serde_json::from_slice(data) {
         Ok(event) => takes(event),
         Err(_) => refuses_discreetly(Choices::new(data)),
     }
 }
 
-fn takes(event: Value) {
-    let Ok(mut event) = Event::parse(event) else { return };
+fn takes(event: Value) -> bool {
+    let Ok(mut event) = Event::parse(event) else { return false };
     let again = serde_json::to_value(&event).unwrap();
     if event.changes.is_empty() && event.overlay.is_none() {
         // What is empty isn't written, and one of both has to be there.
-        return;
+        return true;
     }
     assert_eq!(Event::parse(again.clone()).as_ref(), Ok(&event), "{again}");
     if let Ok(source) = Source::parse(&event.src) {
@@ -29,12 +29,12 @@ fn takes(event: Value) {
     }
     let _ = event.stamp();
     let names: Vec<String> = event.changes.keys().cloned().collect();
-    if let Ok(changes) = event.changes() {
-        assert!(changes.iter().map(|(name, _)| name.as_str()).eq(names.iter().map(String::as_str)));
-    }
+    let Ok(changes) = event.changes() else { return false };
+    assert!(changes.iter().map(|(name, _)| name.as_str()).eq(names.iter().map(String::as_str)));
+    true
 }
 
-fn refuses_discreetly(mut choices: Choices) {
+fn refuses_discreetly(mut choices: Choices) -> bool {
     let event = event(&mut choices);
     let said = match Event::parse(event.clone()) {
         Err(error) => error.to_string(),
@@ -46,7 +46,7 @@ fn refuses_discreetly(mut choices: Choices) {
         }
     };
     assert!(!said.contains(CONTENT), "{event}: {said}");
-    takes(event);
+    takes(event)
 }
 
 /// Mostly an event; contents are in the places of contents, whatever else is wrong with it.
@@ -57,10 +57,14 @@ fn event(choices: &mut Choices) -> Value {
     }
     let mut changes = Map::new();
     for _ in 0..choices.below(4) {
-        let name = choices.pick(&["a", "b/c", "../x", "", "/x", "ü", "a\\b", "c:x", "x\u{0}"]);
+        let bad = choices.once_in(8);
+        let name = match bad {
+            true => choices.pick(&["../x", "", "/x", "a\\b", "c:x", "x\u{0}"]),
+            false => choices.pick(&["a", "b/c", "ü", "src/x.js"]),
+        };
         changes.insert(name.into(), change(choices));
     }
-    match choices.below(8) {
+    match choices.below(16) {
         0 => {}
         1 => drop(event.insert("changes".into(), json!(CONTENT))),
         2 => drop(event.insert("changes".into(), json!([changes]))),
@@ -73,8 +77,10 @@ fn event(choices: &mut Choices) -> Value {
         ("metadata", [json!({"quickdeploy-by": "me"}), json!({"x": "y"}), json!({"quickdeploy-by": "\u{7}"})]),
         ("chnages", [json!({}), json!(CONTENT), json!(null)]),
     ] {
-        if choices.once_in(4) {
-            event.insert(field.into(), choices.pick(&values));
+        match choices.below(12) {
+            0 | 1 if field != "chnages" => drop(event.insert(field.into(), values[0].clone())),
+            2 => drop(event.insert(field.into(), choices.pick(&values))),
+            _ => {}
         }
     }
     event.into()
@@ -83,7 +89,7 @@ fn event(choices: &mut Choices) -> Value {
 fn change(choices: &mut Choices) -> Value {
     let text =
         format!("{}{CONTENT}{}", choices.pick(&["", "\"", "string \"", "`"]), choices.pick(&["", "\", expected"]));
-    match choices.below(9) {
+    match choices.below(16) {
         0 => json!(text),
         1 => json!(null),
         2 => json!({"text": text}),
@@ -92,6 +98,7 @@ fn change(choices: &mut Choices) -> Value {
         5 => json!({"text": text, "base64": text}),
         6 => json!([text]),
         7 => json!({"text": [text], "mode": 420}),
-        _ => json!({"txet": text}),
+        8 => json!({"txet": text}),
+        _ => choices.pick(&[json!(text), json!({"text": text, "mode": "0644"}), json!({"base64": "AAEC"})]),
     }
 }

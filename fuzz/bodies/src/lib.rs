@@ -26,8 +26,8 @@ mod store;
 pub use choices::Choices;
 pub use seeds::seeds;
 
-/// What a target does with an input.
-pub type Body = fn(&[u8]);
+/// What a target does with an input. It says whether it came as far as what it is about: most inputs are refused before.
+pub type Body = fn(&[u8]) -> bool;
 
 /// Every target by its name.
 pub const TARGETS: [(&str, Body); 6] = [

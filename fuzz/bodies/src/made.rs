@@ -35,7 +35,7 @@ impl Made {
         let mut choices = Choices::new(data);
         let spec = archive(&mut choices);
         let mut archive = spec.write().to_vec();
-        let lies = choices.below(4);
+        let lies = choices.below(8).saturating_sub(4);
         for _ in 0..lies {
             lie(&mut choices, &mut archive);
         }

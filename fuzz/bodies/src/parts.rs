@@ -7,7 +7,7 @@ use zipedit::plan::Piece;
 use crate::choices::Choices;
 
 /// Any pieces, any limits: the parts are the pieces in their order, without gaps, and as long as a store wants them.
-pub fn run(data: &[u8]) {
+pub fn run(data: &[u8]) -> bool {
     let mut choices = Choices::new(data);
     let min = u64::from(choices.short() % 400) + 1;
     let limits = PartLimits {
@@ -46,6 +46,7 @@ pub fn run(data: &[u8]) {
         }
     }
     assert_eq!(merged(&flat), merged(&pieces), "the parts are not the pieces");
+    cut.len() > 1
 }
 
 /// The same stretch of bytes in as few pieces as it can be said with.

@@ -13,12 +13,13 @@ use crate::directory::holds;
 use crate::made::{Made, changes};
 
 /// An archive, whole or full of lies, and edits one after another: each is refused, or does what it says and no more.
-pub fn run(data: &[u8]) {
+pub fn run(data: &[u8]) -> bool {
     let Made { archive: mut old, mut choices, mut spec } = Made::of(data);
+    let mut edited = false;
     for _ in 0..=choices.below(3) {
         let Ok(Search::Found(before)) = Directory::find(&old, old.len() as u64) else {
             assert!(!spec.is_some_and(|spec| is_honest(&spec)), "an honest archive is refused");
-            return;
+            break;
         };
         let there: Vec<String> = before.entries().map(|entry| entry.name().into_owned()).collect();
         let edit = changes(&mut choices, &there);
@@ -29,7 +30,7 @@ pub fn run(data: &[u8]) {
         let plan = match Plan::new(&before, &edit, layout) {
             Ok(plan) => plan,
             Err(FormatError::NotAZip(reason)) => panic!("it was a zip: {reason}"),
-            Err(_) => return,
+            Err(_) => break,
         };
         let new = assembled(plan.pieces(), &old);
         assert_eq!(new.len() as u64, plan.size());
@@ -43,7 +44,9 @@ pub fn run(data: &[u8]) {
         assert!(again.is_noop(), "the second time there is something to do: {:?}", again.counts());
         old = new;
         spec = None;
+        edited |= !plan.is_noop();
     }
+    edited
 }
 
 /// Whether nothing in it looks like another end record or gives an entry another name.

@@ -320,3 +320,14 @@ fn a_directory_that_is_said_to_be_huge_is_neither_read_nor_held_in_memory() {
     assert!(matches!(Directory::find(&said(64 << 20), 8 * GIB), Ok(Search::ReadFrom(from)) if from == far));
     assert!(Directory::find(&said(64 << 20), 64 << 20).is_err());
 }
+
+#[test]
+fn an_edit_that_would_make_a_directory_that_is_not_read_again_is_refused() {
+    // Refused: just below 64 MiB, with names that take the rest.
+    let archive = ArchiveSpec::of((0..1117).map(|at| Spec::new(&format!("{at:060000}"), "").stored())).write();
+    let names: Vec<String> = (0..10).map(|at| format!("{at:04000}")).collect();
+    let puts = |count: usize| changes(names[..count].iter().map(|name| (name.as_str(), Some(&b""[..]))));
+    edited(&archive, &puts(9), Layout::InOrder).unwrap();
+    let error = edited(&archive, &puts(10), Layout::InOrder).unwrap_err();
+    assert!(matches!(&error, FormatError::TooLarge(text) if text.contains("leave entries out")), "{error}");
+}

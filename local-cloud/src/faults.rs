@@ -6,6 +6,8 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
 /// What happens to a request that a [`Fault`] hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -49,6 +51,14 @@ pub enum Action {
         /// Bytes of the body that still arrive.
         after: u64,
     },
+    /// Answers with the last bytes of the body left out, and with a `Content-Length` that agrees with what is sent.
+    ShortBody {
+        /// Bytes of the body that are left out.
+        missing: u64,
+    },
+    /// The whole cloud goes away for this long, before anything is done: every connection is reset, further ones are
+    /// refused. As [`Faults::go_away`], begun by a request.
+    GoAway(Duration),
 }
 
 impl fmt::Display for Action {
@@ -64,6 +74,8 @@ impl fmt::Display for Action {
             Self::Delay(time) => write!(f, "delay of {} ms", time.as_millis()),
             Self::CutBody { after } => write!(f, "body cut after {after} bytes"),
             Self::StallBody { after } => write!(f, "body stalled after {after} bytes"),
+            Self::ShortBody { missing } => write!(f, "body short of {missing} bytes"),
+            Self::GoAway(time) => write!(f, "connections refused for {} ms", time.as_millis()),
         }
     }
 }
@@ -164,6 +176,8 @@ pub(crate) enum Direction {
 #[derive(Debug)]
 pub struct Faults {
     state: Mutex<State>,
+    /// Until when there is no connection.
+    away: watch::Sender<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -177,7 +191,7 @@ struct State {
 
 impl Faults {
     pub(crate) fn new(link: Link) -> Self {
-        Self { state: Mutex::new(State { faults: Vec::new(), link, free: [None; 2] }) }
+        Self { state: Mutex::new(State { faults: Vec::new(), link, free: [None; 2] }), away: watch::Sender::new(None) }
     }
 
     /// Adds a fault. Of several that match a call, the one injected first decides.
@@ -188,6 +202,22 @@ impl Faults {
     /// Forgets every fault that is still to come.
     pub fn clear(&self) {
         self.state().faults.clear();
+    }
+
+    /// The whole cloud can't be reached for this long, as when the network is gone: every connection is reset, further
+    /// ones are refused. Requests under way are given up, done or not.
+    pub fn go_away(&self, time: Duration) {
+        self.away.send_replace(Some(Instant::now() + time));
+    }
+
+    /// Ends a [`Faults::go_away`] before its time.
+    pub fn come_back(&self) {
+        self.away.send_replace(None);
+    }
+
+    /// Until when the cloud is away, if it is, and every change of that.
+    pub(crate) fn away(&self) -> watch::Receiver<Option<Instant>> {
+        self.away.subscribe()
     }
 
     /// Changes latency and bandwidth, for requests and bytes from now on.

@@ -97,7 +97,7 @@ pub(crate) fn identify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Targe
     let scope = credentials::scope(uri, headers);
     let service = scope.as_ref().map(|scope| scope.service.as_str());
     if service != Some("s3") && is_lambda_path(uri.path()) {
-        let (operation, resource) = lambda(method, uri.path());
+        let (operation, resource) = crate::lambda::operation(method, uri.path());
         return Target { service: Service::Lambda, operation: operation.into(), resource };
     }
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
@@ -269,48 +269,6 @@ fn object_operation(method: &Method, parameters: &Parameters<'_>, headers: &Head
 fn is_multipart_form(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     kind.is_some_and(|kind| kind.starts_with("multipart/form-data"))
-}
-
-/// Lambda's operation and the function it is about.
-fn lambda(method: &Method, path: &str) -> (&'static str, Option<String>) {
-    let mut parts = path.trim_matches('/').split('/').skip(1);
-    let collection = parts.next().unwrap_or_default();
-    let name = parts.next();
-    let rest: Vec<&str> = parts.collect();
-    let operation = match (collection, method.as_str(), name, rest.as_slice()) {
-        ("functions", "GET", None, []) => "ListFunctions",
-        ("functions", "POST", None, []) => "CreateFunction",
-        ("functions", "GET", Some(_), []) => "GetFunction",
-        ("functions", "DELETE", Some(_), []) => "DeleteFunction",
-        ("functions", "POST", Some(_), ["invocations"]) => "Invoke",
-        ("functions", "POST", Some(_), ["response-streaming-invocations"]) => "InvokeWithResponseStream",
-        ("functions", "POST", Some(_), ["invoke-async"]) => "InvokeAsync",
-        ("functions", "GET", Some(_), ["configuration"]) => "GetFunctionConfiguration",
-        ("functions", "PUT", Some(_), ["configuration"]) => "UpdateFunctionConfiguration",
-        ("functions", "PUT", Some(_), ["code"]) => "UpdateFunctionCode",
-        ("functions", "GET", Some(_), ["versions"]) => "ListVersionsByFunction",
-        ("functions", "POST", Some(_), ["versions"]) => "PublishVersion",
-        ("functions", "GET", Some(_), ["aliases"]) => "ListAliases",
-        ("functions", "POST", Some(_), ["aliases"]) => "CreateAlias",
-        ("functions", "GET", Some(_), ["aliases", _]) => "GetAlias",
-        ("functions", "PUT", Some(_), ["aliases", _]) => "UpdateAlias",
-        ("functions", "DELETE", Some(_), ["aliases", _]) => "DeleteAlias",
-        ("functions", "GET", Some(_), ["policy"]) => "GetPolicy",
-        ("functions", "POST", Some(_), ["policy"]) => "AddPermission",
-        ("functions", "DELETE", Some(_), ["policy", _]) => "RemovePermission",
-        ("functions", "GET", Some(_), ["concurrency"]) => "GetFunctionConcurrency",
-        ("functions", "PUT", Some(_), ["concurrency"]) => "PutFunctionConcurrency",
-        ("functions", "DELETE", Some(_), ["concurrency"]) => "DeleteFunctionConcurrency",
-        ("functions", "GET", Some(_), ["code-signing-config"]) => "GetFunctionCodeSigningConfig",
-        ("tags", "GET", Some(_), _) => "ListTags",
-        ("tags", "POST", Some(_), _) => "TagResource",
-        ("tags", "DELETE", Some(_), _) => "UntagResource",
-        ("account-settings", "GET", None, []) => "GetAccountSettings",
-        // Not AWS's: where the local `Code.Location` leads.
-        ("code", "GET", Some(_), [_]) => "DownloadCode",
-        _ => "Unknown",
-    };
-    (operation, name.map(percent_decoded))
 }
 
 /// Percent-decoded, with what is no UTF-8 replaced.

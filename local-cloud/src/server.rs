@@ -7,15 +7,16 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
 use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -24,7 +25,7 @@ use crate::faults::Action;
 use crate::log::{Entry, Opening};
 use crate::operation::identify;
 use crate::s3;
-use crate::wire::{AnyBody, Ending, Inbound, Outbound, ResetSwitch, Unread, Wire};
+use crate::wire::{AnyBody, Ending, Inbound, Outbound, ResetSwitch, Unread, Wire, full};
 
 /// How long requests under way may take after a shutdown was asked for.
 const GRACE: Duration = Duration::from_secs(5);
@@ -54,10 +55,23 @@ async fn stopping(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
-async fn accept(listener: TcpListener, services: Arc<Services>, mut stopped: watch::Receiver<bool>) {
+async fn accept(mut listener: TcpListener, services: Arc<Services>, mut stopped: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
+    let mut away = services.faults.away();
     loop {
+        if is_away(*away.borrow_and_update()) {
+            let Ok(deaf) = Deaf::turned(listener) else { break };
+            tokio::select! {
+                () = returned(&mut away) => {}
+                () = stopping(&mut stopped) => break,
+            }
+            match deaf.listening_again() {
+                Ok(again) => listener = again,
+                Err(_) => break,
+            }
+        }
         tokio::select! {
+            _ = away.changed() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     let _ = stream.set_nodelay(true);
@@ -73,12 +87,55 @@ async fn accept(listener: TcpListener, services: Arc<Services>, mut stopped: wat
             () = stopping(&mut stopped) => break,
         }
     }
-    drop(listener);
     while connections.join_next().await.is_some() {}
     services.shutdown().await;
 }
 
+fn is_away(until: Option<Instant>) -> bool {
+    until.is_some_and(|until| until > Instant::now())
+}
+
+/// Resolves when the cloud is there again.
+async fn returned(away: &mut watch::Receiver<Option<Instant>>) {
+    loop {
+        let until = *away.borrow_and_update();
+        let Some(until) = until.filter(|_| is_away(until)) else { return };
+        tokio::select! {
+            () = tokio::time::sleep_until(until.into()) => {}
+            _ = away.changed() => {}
+        }
+    }
+}
+
+/// Resolves when the cloud goes away.
+async fn gone(away: &mut watch::Receiver<Option<Instant>>) {
+    if away.wait_for(|until| is_away(*until)).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// A socket that keeps a listener's port, and refuses connections: nobody else gets the port meanwhile.
+struct Deaf(TcpSocket);
+
+impl Deaf {
+    fn turned(listener: TcpListener) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // Closed connections to the port linger.
+        socket.set_reuseaddr(true)?;
+        drop(listener);
+        socket.bind(address)?;
+        Ok(Self(socket))
+    }
+
+    fn listening_again(self) -> io::Result<TcpListener> {
+        self.0.listen(1024)
+    }
+}
+
 async fn serve(wire: Wire, switch: ResetSwitch, services: Arc<Services>, mut stopped: watch::Receiver<bool>) {
+    let mut away = services.faults.away();
+    let reset = switch.clone();
     let service = service_fn(move |request| {
         let (services, switch) = (Arc::clone(&services), switch.clone());
         async move { exchange(&services, &switch, request).await }
@@ -88,6 +145,10 @@ async fn serve(wire: Wire, switch: ResetSwitch, services: Arc<Services>, mut sto
     tokio::select! {
         // An error means that the client went away or that a fault ended the connection.
         _ = connection.as_mut() => return,
+        () = gone(&mut away) => {
+            reset.reset();
+            return;
+        }
         () = stopping(&mut stopped) => {}
     }
     connection.as_mut().graceful_shutdown();
@@ -131,6 +192,11 @@ async fn exchange(
             switch.reset();
             return Err(io::ErrorKind::ConnectionReset.into());
         }
+        Some(Action::GoAway(time)) => {
+            services.faults.go_away(time);
+            switch.reset();
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
         Some(Action::Stall) => {
             drop(request);
             // Only a connection without unread bytes shows that the client has gone.
@@ -161,6 +227,7 @@ async fn exchange(
         Some(Action::RespondAfter { status, code }) => response = injected(&target, status, code, &entry),
         Some(Action::CutBody { after }) => early_end = Some((after, Ending::Cut)),
         Some(Action::StallBody { after }) => early_end = Some((after, Ending::Stall)),
+        Some(Action::ShortBody { missing }) => response = shortened(response, missing).await,
         _ => {}
     }
     unread.drain().await;
@@ -178,6 +245,17 @@ async fn exchange(
     }
     unfinished.disarm();
     Ok(Response::from_parts(parts, body))
+}
+
+/// The answer without the last bytes of its body.
+async fn shortened(response: Response<AnyBody>, missing: u64) -> Response<AnyBody> {
+    let (mut parts, body) = response.into_parts();
+    let whole = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let left = whole.len().saturating_sub(usize::try_from(missing).unwrap_or(usize::MAX));
+    if parts.headers.contains_key(header::CONTENT_LENGTH) {
+        parts.headers.insert(header::CONTENT_LENGTH, left.into());
+    }
+    Response::from_parts(parts, full(whole.slice(..left)))
 }
 
 /// Finishes a log entry when a request is given up.

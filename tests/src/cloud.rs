@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::path::Path;
 
 use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_s3::config::retry::RetryPartition;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use bytes::Bytes;
@@ -52,6 +53,8 @@ impl Cloud {
             .region(region.clone())
             .credentials_provider(credentials.clone())
             .endpoint_url(cloud.endpoint())
+            // Clients with the same partition share what they may spend on retries, in the whole process.
+            .retry_partition(RetryPartition::new(cloud.endpoint()))
             .force_path_style(true);
         let lambda = aws_sdk_lambda::config::Builder::new()
             .behavior_version(BehaviorVersion::latest())

@@ -60,6 +60,15 @@ pub use control::LambdaControl;
 pub(crate) use internal::Refused;
 pub use logs::LogEvent;
 pub use settings::{BuiltinFunction, LambdaSettings};
+
+/// The operation that a request asks for, `Unknown` if none of ours, and what it is about: the function as it is named
+/// there, or the first variable part of the path.
+pub(crate) fn operation(method: &http::Method, path: &str) -> (&'static str, Option<String>) {
+    match router::route(method, path) {
+        Ok((operation, variables)) => (operation.name(), variables.into_iter().next()),
+        Err(NoRoute::Method | NoRoute::Path) => ("Unknown", None),
+    }
+}
 pub(crate) use unpack::unpack_into;
 
 /// The longest request body that Lambda reads, in bytes: a direct zip of 50 MB in base64 and the JSON around it.

@@ -51,6 +51,39 @@ async fn an_error_inside_a_200_is_an_error_to_the_client() {
 }
 
 #[tokio::test]
+async fn a_short_body_has_a_length_that_agrees_with_it() {
+    let cloud = cloud().await;
+    cloud.put("k", bytes(MIB)).await;
+    cloud.cloud.faults().inject(Fault::on("GetObject").then(Action::ShortBody { missing: 1 }));
+    let got = cloud.s3.get_object().bucket(BUCKET).key("k").range("bytes=0-99").send().await.unwrap();
+    assert_eq!(got.content_length(), Some(99));
+    assert_eq!(got.body.collect().await.unwrap().to_vec(), bytes(MIB)[..99]);
+}
+
+#[tokio::test]
+async fn a_cloud_that_is_away_refuses_connections_until_it_is_back_with_all_it_had() {
+    let cloud = cloud().await;
+    cloud.put("k", b"x").await;
+    cloud.cloud.faults().inject(Fault::on("GetObject").then(Action::GoAway(Duration::from_secs(60))));
+    assert!(cloud.s3.get_object().bucket(BUCKET).key("k").send().await.is_err());
+    let address = cloud.cloud.endpoint().trim_start_matches("http://").to_owned();
+    let refused = tokio::net::TcpStream::connect(&address).await.unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    cloud.cloud.faults().come_back();
+    while tokio::net::TcpStream::connect(&address).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(cloud.get("k").await, b"x");
+    // And by itself, when its time is over.
+    cloud.cloud.faults().go_away(Duration::from_millis(300));
+    let begun = Instant::now();
+    while cloud.s3.get_object().bucket(BUCKET).key("k").send().await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(250), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn the_link_slows_a_body_down_to_its_rate() {
     let cloud = cloud().await;
     cloud.put("k", bytes(MIB)).await;

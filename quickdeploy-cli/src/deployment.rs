@@ -320,14 +320,7 @@ impl Deployment<'_> {
             return Err(nothing_changed());
         }
         let patching = patcher.patch(&comparison.store, comparison.artifact.clone(), &changes, &options);
-        tokio::pin!(patching);
-        tokio::select! {
-            done = &mut patching => done,
-            () = interrupts.nth(1) => {
-                stop.now();
-                patching.await
-            }
-        }
+        interrupts.stopping(&stop, patching).await
     }
 
     fn target(&self, artifact: &ArtifactDocument) -> Target {

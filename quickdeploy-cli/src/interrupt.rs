@@ -5,6 +5,7 @@
 //! what nobody asked for; a second one stops at once, and the next run picks up what is stale.
 
 use tokio::sync::watch;
+use zipedit::Stop;
 
 use crate::error::Error;
 
@@ -42,6 +43,18 @@ impl Interrupts {
         let mut count = self.count.clone();
         if count.wait_for(|count| *count >= nth).await.is_err() {
             std::future::pending::<()>().await;
+        }
+    }
+
+    /// Does `work`, which an interrupt brings to its end by `stop`: waited for all the same, so that nothing is left open.
+    pub(crate) async fn stopping<T>(&self, stop: &Stop, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            done = work.as_mut() => done,
+            () = self.nth(1) => {
+                stop.now();
+                work.await
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
 use serde::Serialize;
-use zipedit::{Object as _, S3Object, S3Store};
+use zipedit::{Object as _, S3Object, S3Store, Stop};
 
 use crate::affected::{Coming, Effects, Question};
 use crate::aws::Cloud;
@@ -206,7 +206,7 @@ impl Rollback<'_> {
             if interrupts.so_far() > 0 {
                 return Err(nothing_changed());
             }
-            let restored = self.restore(&store, &found, to).await?;
+            let restored = self.restore(&store, &found, to, interrupts).await?;
             document.artifact = self.now(Some(&restored), size);
             document.restored = true;
             target.version_id = document.artifact.version_id.clone();
@@ -405,12 +405,16 @@ impl Rollback<'_> {
     }
 
     /// Copies the version over the current one.
-    async fn restore(&self, store: &S3Store, found: &Found, to: &Version) -> Result<S3Object> {
+    async fn restore(&self, store: &S3Store, found: &Found, to: &Version, interrupts: &Interrupts) -> Result<S3Object> {
+        let stop = Stop::never();
         let _progress = self.ui.progress("Rolling back");
         let stamp = stamp::stamp(Writer::Rollback, &self.project.settings().root).await;
         let version = store.clone().stamped(stamp::from(stamp, &to.id)).version(&to.id);
-        version.restore(found.current.as_ref()).await.map_err(|error| match error {
+        let restored = interrupts.stopping(&stop, version.restore(found.current.as_ref(), &stop)).await;
+        restored.map_err(|error| match error {
             zipedit::Error::Overtaken { .. } => self.overtaken(),
+            zipedit::Error::Interrupted { .. } => nothing_changed(),
+            error @ zipedit::Error::Unknown { .. } => self.cloud.explain_engine(&error),
             error => self.cannot_go_to(to, &error),
         })
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use local_cloud::{Action, Fault};
 use quickdeploy_tests::archives::project;
 use quickdeploy_tests::cloud::{BUCKET, Cloud};
-use zipedit::{Object as _, Options, S3Object, Stamp, Store as _, edit};
+use zipedit::{Object as _, Options, S3Object, Stamp, Stop, Store as _, edit};
 
 use crate::strategies::puts;
 
@@ -97,7 +97,8 @@ async fn a_restored_version_is_a_copy_inside_s3_with_all_that_it_had() {
     let current = head(&cloud).await;
     cloud.clear_requests();
 
-    let restored = cloud.store(KEY).stamped(stamp("bob")).version(&version).restore(Some(&current)).await.unwrap();
+    let restored =
+        cloud.store(KEY).stamped(stamp("bob")).version(&version).restore(Some(&current), &Stop::never()).await.unwrap();
 
     assert_eq!(cloud.operations(), ["HeadObject", "GetObjectTagging", "CopyObject"]);
     assert_eq!(cloud.requests().iter().map(|request| request.bytes_in).sum::<u64>(), 0, "nothing is uploaded");
@@ -122,16 +123,19 @@ async fn another_writers_version_is_never_hidden_by_a_restored_one() {
     let seen = head(&cloud).await;
     edit(&cloud.store(KEY), &puts([("theirs.js", "1")]), &Options::new()).await.unwrap();
     let theirs = cloud.get(KEY).await;
-    let error = cloud.store(KEY).version(&version).restore(Some(&seen)).await.unwrap_err();
+    let error = cloud.store(KEY).version(&version).restore(Some(&seen), &Stop::never()).await.unwrap_err();
     assert_eq!(error.kind(), "Conflict");
     assert_eq!(cloud.get(KEY).await, theirs);
 
     // Deleted meanwhile, and the other way round: restored although it was seen deleted.
     let seen = head(&cloud).await;
     cloud.s3.delete_object().bucket(BUCKET).key(KEY).send().await.unwrap();
-    assert_eq!(cloud.store(KEY).version(&version).restore(Some(&seen)).await.unwrap_err().kind(), "Conflict");
-    let restored = cloud.store(KEY).version(&version).restore(None).await.unwrap();
-    assert_eq!(cloud.store(KEY).version(&version).restore(None).await.unwrap_err().kind(), "Conflict");
+    assert_eq!(
+        cloud.store(KEY).version(&version).restore(Some(&seen), &Stop::never()).await.unwrap_err().kind(),
+        "Conflict"
+    );
+    let restored = cloud.store(KEY).version(&version).restore(None, &Stop::never()).await.unwrap();
+    assert_eq!(cloud.store(KEY).version(&version).restore(None, &Stop::never()).await.unwrap_err().kind(), "Conflict");
     assert_eq!(head(&cloud).await.version_id(), restored.version_id());
 }
 
@@ -143,7 +147,13 @@ async fn a_copy_whose_answer_is_lost_is_recognised_as_made() {
         let (version, _) = two_versions(&cloud, old.clone()).await;
         let current = head(&cloud).await;
         cloud.faults().inject(Fault::on("CopyObject").then(action));
-        let restored = cloud.store(KEY).stamped(stamp("bob")).version(&version).restore(Some(&current)).await.unwrap();
+        let restored = cloud
+            .store(KEY)
+            .stamped(stamp("bob"))
+            .version(&version)
+            .restore(Some(&current), &Stop::never())
+            .await
+            .unwrap();
         assert!(cloud.requests().iter().any(|request| request.fault.is_some()), "the fault was met");
         assert_eq!(restored.version_id(), head(&cloud).await.version_id(), "{action}");
         assert_eq!(cloud.get(KEY).await, old);
@@ -161,7 +171,7 @@ async fn a_copy_that_s3_refuses_changes_nothing() {
         let (version, replaced) = two_versions(&cloud, project(3, 1000)).await;
         let current = head(&cloud).await;
         cloud.faults().inject(Fault::on("CopyObject").always().then(action));
-        let error = cloud.store(KEY).version(&version).restore(Some(&current)).await.unwrap_err();
+        let error = cloud.store(KEY).version(&version).restore(Some(&current), &Stop::never()).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         assert_eq!(head(&cloud).await.version_id(), Some(replaced.as_str()));
     }
@@ -179,7 +189,7 @@ async fn a_version_that_is_gone_or_has_no_content_is_named() {
     let error = gone.open().await.unwrap_err();
     assert_eq!(error.kind(), "ArtifactNotFound");
     assert!(error.to_string().contains(&version), "{error}");
-    assert_eq!(gone.restore(Some(&current)).await.unwrap_err().kind(), "ArtifactNotFound");
+    assert_eq!(gone.restore(Some(&current), &Stop::never()).await.unwrap_err().kind(), "ArtifactNotFound");
 
     let marker = cloud.s3.delete_object().bucket(BUCKET).key(KEY).send().await.unwrap().version_id.unwrap();
     let error = cloud.store(KEY).version(&marker).open().await.unwrap_err().to_string();
@@ -196,7 +206,7 @@ async fn an_archived_version_is_said_to_be_archived() {
     let current = head(&cloud).await;
     for error in [
         cloud.store(KEY).version(&version).open().await.unwrap_err(),
-        cloud.store(KEY).version(&version).restore(Some(&current)).await.unwrap_err(),
+        cloud.store(KEY).version(&version).restore(Some(&current), &Stop::never()).await.unwrap_err(),
     ] {
         assert!(error.to_string().contains("restore-object"), "{error}");
     }

@@ -181,10 +181,10 @@ impl<S: Store> Edit<'_, S> {
         };
         let body = self.options.stop.or_result_of(gathering).await.map_err(Failure::Stopped)??;
         self.store.next_round_trip();
-        match self.options.stop.or_commit(self.store.put(artifact.object(), body.clone())).await {
+        match self.options.stop.or_late_result_of(self.store.put(artifact.object(), body.clone())).await {
             Ok(Ok(object)) => Ok((object, body)),
             Ok(Err(error)) => {
-                let settled = is_final(&error);
+                let settled = error.is_refusal();
                 Err(Failure::Commit { cause: Unanswered::Error(error), settled })
             }
             // An upload can be aborted, a put can't: it may still arrive.
@@ -218,18 +218,17 @@ impl<S: Store> Edit<'_, S> {
         cause: Unanswered,
         settled: bool,
     ) -> Result<Attempt<S>, Error> {
-        // Not under `stop`, when that has said its word already; there is a margin for this.
-        let looked = match &cause {
-            Unanswered::Stopped(_) => crate::artifact::open(self.store).await,
-            Unanswered::Error(_) => self.open().await,
-        };
+        let looking = open_metered(self.store, || self.store.next_round_trip());
+        let looked = self.options.stop.or_late_result_of(looking).await;
         let now = match (looked, &cause) {
-            (Ok(now), _) => now,
-            // It was refused before it was looked at.
-            (Err(_), Unanswered::Error(error @ StoreError::AccessDenied { .. })) if settled => {
+            (Ok(Ok(now)), _) => now,
+            // It was refused for another reason than what an earlier try of ours had left.
+            (_, Unanswered::Error(error)) if settled && error.is_refusal() && !lost_race(error) => {
                 return Err(Error::store(self.store.location(), error.clone()));
             }
-            (Err(reading), _) => return Err(self.unknown(&reading.to_string())),
+            (Ok(Err(reading)), _) => return Err(self.unknown(&reading.to_string())),
+            (Err(_), Unanswered::Error(error)) => return Err(self.unknown(&error.to_string())),
+            (Err(_), Unanswered::Stopped(_)) => return Err(self.unknown("there was no answer in time")),
         };
         if now.is(&prepared.plan) || self.prepare(&now).is_ok_and(|again| again.plan.is_noop()) {
             let mut report = self.report(prepared, now.object());
@@ -299,9 +298,4 @@ impl<S: Store> Edit<'_, S> {
 /// Whether the artifact was another one when the commit came.
 fn lost_race(error: &StoreError) -> bool {
     matches!(error, StoreError::Changed { .. } | StoreError::NoSuchUpload { .. } | StoreError::NotFound { .. })
-}
-
-/// Whether a put that was answered so has had no effect and will have none.
-fn is_final(error: &StoreError) -> bool {
-    lost_race(error) || matches!(error, StoreError::AccessDenied { .. } | StoreError::NotImplemented { .. })
 }

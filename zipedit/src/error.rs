@@ -79,7 +79,7 @@ pub enum Error {
     },
 
     /// Another writer came first, and what it wrote was not to be hidden.
-    #[error("{location} was changed by another writer meanwhile; what that one made of it was left as it is")]
+    #[error("{location} was written by somebody else at the same time; what that one made of it was left as it is")]
     Overtaken {
         /// `s3://bucket/key`, or a path.
         location: String,
@@ -203,7 +203,7 @@ impl Error {
             StoreError::Empty => Error::NotAZip { location, reason: "it is empty".into() },
             StoreError::Unsupported { reason } => Error::UnsupportedZip { location, reason },
             StoreError::Unreachable { operation, reason } => Error::Unreachable { operation, location, reason },
-            StoreError::Other { operation, code, reason } => Error::Store { operation, location, code, reason },
+            StoreError::Other { operation, code, reason, .. } => Error::Store { operation, location, code, reason },
         }
     }
 }

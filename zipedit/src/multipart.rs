@@ -5,7 +5,7 @@ use futures::future::maybe_done;
 
 use crate::artifact::{Artifact, Prepared, Way};
 use crate::meter::Metered;
-use crate::stop::{GRACE, Stop, Stopped};
+use crate::stop::{Stop, Stopped};
 use crate::store::{Object as _, Store, StoreError};
 use crate::{rewrite, splice};
 
@@ -78,14 +78,14 @@ pub(crate) async fn write<S: Store>(
     };
     let begun = stop.or_result_of(async { futures::join!(creating.as_mut(), alongside) }).await;
     if begun.is_err() {
-        let _ = tokio::time::timeout(GRACE, creating.as_mut()).await;
+        let _ = stop.or_late_result_of(creating.as_mut()).await;
     }
     let created = creating.as_mut().take_output();
     let (upload, (first, still)) = match (begun, created) {
         (Ok(((), alongside)), Some(created)) => (created?, alongside),
         (Err(stopped), created) => {
             if let Some(Ok(upload)) = created {
-                let _ = store.abort(&upload).await;
+                let _ = stop.or_late_result_of(store.abort(&upload)).await;
             }
             return Err(Failure::Stopped(stopped));
         }
@@ -109,22 +109,24 @@ pub(crate) async fn write<S: Store>(
         Ok(written) => written,
         Err(failure) => {
             // Parts that were under way can still be stored after the abort, so it is said twice.
-            for _ in 0..2 {
+            let twice = async {
                 let _ = store.abort(&upload).await;
-            }
+                let _ = store.abort(&upload).await;
+            };
+            let _ = stop.or_late_result_of(twice).await;
             return Err(failure);
         }
     };
 
     store.next_round_trip();
     let completing = store.complete(&upload, artifact.object(), parts, prepared.plan.size());
-    let cause = match stop.or_commit(completing).await {
+    let cause = match stop.or_late_result_of(completing).await {
         Ok(Ok(object)) => return Ok((object, end)),
         Ok(Err(error)) => Unanswered::Error(error),
         Err(stopped) => Unanswered::Stopped(stopped),
     };
     // Settles a commit that is still under way: either it was first, or it fails.
-    let settled = store.abort(&upload).await.is_ok();
+    let settled = matches!(stop.or_late_result_of(store.abort(&upload)).await, Ok(Ok(())));
     Err(Failure::Commit { cause, settled })
 }
 

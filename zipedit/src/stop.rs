@@ -6,9 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long an edit that was stopped still waits for what shouldn't be left open: an upload that is being created and
-/// would have to be aborted, a commit that was sent.
-pub(crate) const GRACE: Duration = Duration::from_millis(800);
+use crate::error::DEADLINE_MARGIN;
 
 /// Ends an edit before its commit. Cheap to clone; clones share the token.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +20,18 @@ pub struct Stop {
 pub(crate) enum Stopped {
     Deadline,
     Token,
+}
+
+impl Stopped {
+    /// How long an edit that was stopped still waits for each thing that shouldn't be left open: an upload that is being
+    /// created and would have to be aborted, the answer to a commit that was sent, and a look at what became of it. These
+    /// three come after each other at the most, and before a deadline there is [`DEADLINE_MARGIN`] for them.
+    fn grace(self) -> Duration {
+        match self {
+            Stopped::Deadline => DEADLINE_MARGIN.mul_f32(0.3),
+            Stopped::Token => Duration::from_secs(3),
+        }
+    }
 }
 
 impl Stop {
@@ -58,12 +68,12 @@ impl Stop {
         }
     }
 
-    /// The result of a commit: when it was sent, its answer is worth some more waiting.
-    pub(crate) async fn or_commit<T>(&self, commit: impl Future<Output = T>) -> Result<T, Stopped> {
-        let mut commit = std::pin::pin!(commit);
-        match self.or_result_of(&mut commit).await {
+    /// The result of work that is worth some more waiting when it was begun: a commit, and what puts things in order.
+    pub(crate) async fn or_late_result_of<T>(&self, work: impl Future<Output = T>) -> Result<T, Stopped> {
+        let mut work = std::pin::pin!(work);
+        match self.or_result_of(&mut work).await {
             Ok(result) => Ok(result),
-            Err(stopped) => tokio::time::timeout(GRACE, commit).await.map_err(|_| stopped),
+            Err(stopped) => tokio::time::timeout(stopped.grace(), work).await.map_err(|_| stopped),
         }
     }
 }

@@ -173,6 +173,8 @@ pub enum StoreError {
         operation: &'static str,
         /// The store's own name for the error, if it gave one.
         code: Option<String>,
+        /// Whether the store refused it (HTTP 4xx): then it was not carried out.
+        refused: bool,
         /// What the store said.
         reason: String,
     },
@@ -181,6 +183,22 @@ pub enum StoreError {
 impl StoreError {
     /// An answer, or a want of one, that can't be used; in our own words.
     pub(crate) fn unusable(operation: &'static str, reason: impl Into<String>) -> Self {
-        StoreError::Other { operation, code: None, reason: reason.into() }
+        StoreError::Other { operation, code: None, refused: false, reason: reason.into() }
+    }
+
+    /// Whether what was answered so was not carried out, and won't be. An earlier try of the same request, whose answer
+    /// got lost, may have been.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            StoreError::NotFound { .. }
+            | StoreError::Empty
+            | StoreError::AccessDenied { .. }
+            | StoreError::Changed { .. }
+            | StoreError::NoSuchUpload { .. }
+            | StoreError::NotImplemented { .. }
+            | StoreError::Unsupported { .. } => true,
+            StoreError::Unreachable { .. } => false,
+            StoreError::Other { refused, .. } => *refused,
+        }
     }
 }

@@ -33,7 +33,7 @@ use std::time::Instant;
 
 use zipedit::store::Store as _;
 use zipedit::store::s3::S3Object;
-use zipedit::{Object as _, S3Store};
+use zipedit::{Object as _, S3Store, Stop};
 
 use crate::aws::Cloud;
 use crate::built_from::{self, BuiltFrom};
@@ -308,7 +308,7 @@ impl Full<'_> {
     /// Gives the artifact the metadata of `store`, inside S3.
     async fn relabel(&self, store: &S3Store, object: &S3Object) -> Result<S3Object> {
         let ArtifactUrl { bucket, key } = &self.artifact;
-        let copied = store.copy_from(bucket, key, object.etag(), object.size(), object).await;
+        let copied = store.copy_from(bucket, key, object.etag(), object.size(), object, &Stop::never()).await;
         copied.map_err(|error| self.cloud.explain_engine(&error))
     }
 

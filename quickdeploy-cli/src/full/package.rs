@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Read as _, Seek as _, SeekFrom};
+use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -55,18 +56,17 @@ impl Package {
         Ok(Self { file, packaged, sha256, crc64 })
     }
 
-    /// `length` bytes from `offset` on.
-    pub(super) async fn read(&self, offset: u64, length: u64) -> Result<Bytes> {
+    /// The bytes of a range.
+    pub(super) async fn read(&self, range: Range<u64>) -> std::io::Result<Bytes> {
         let path = self.file.path().to_owned();
-        let failed = |error: &std::io::Error| Error::file("read the package", self.file.path(), error);
-        let read = in_background(move || -> std::io::Result<Bytes> {
+        let read = tokio::task::spawn_blocking(move || {
             let mut file = File::open(&path)?;
-            file.seek(SeekFrom::Start(offset))?;
-            let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+            file.seek(SeekFrom::Start(range.start))?;
+            let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(usize::MAX)];
             file.read_exact(&mut bytes)?;
             Ok(bytes.into())
         });
-        read.await?.map_err(|error| failed(&error))
+        read.await.map_err(std::io::Error::other)?
     }
 }
 

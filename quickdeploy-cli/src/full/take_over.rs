@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use zipedit::store::s3::S3Object;
-use zipedit::{Object as _, S3Store};
+use zipedit::{Object as _, S3Store, Stop};
 
 use super::codebuild::Output;
 use super::document::Uploaded;
@@ -74,7 +74,7 @@ impl Full<'_> {
             }
         };
         let written = store
-            .copy_from(&from.bucket, &from.key, found.etag(), found.size(), &base)
+            .copy_from(&from.bucket, &from.key, found.etag(), found.size(), &base, &Stop::never())
             .await
             .map_err(|error| self.cloud.explain_engine(&error))?;
         self.ui.status("Taken over", format!("{} from CodeBuild, {}", self.artifact, bytes(found.size())));

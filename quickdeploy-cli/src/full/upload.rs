@@ -1,32 +1,23 @@
 //! The package takes the artifact's place in S3, if the artifact is still what it was when the full build began.
 //!
-//! What is carried over from the old object (headers, metadata, tags, encryption, locks), what guards the write and
-//! which checksums go with it is the engine's affair ([`zipedit::S3Store`]). Here are the parts, in parallel, and the bar.
+//! What is carried over from the old object, what guards the write, the parts and what becomes of them is the engine's
+//! affair ([`zipedit::S3Store::replace`]). Here are the bytes, the bar, and the words for what went wrong.
 
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use zipedit::store::s3::S3Object;
-use zipedit::store::{Slot, Store as _};
-use zipedit::{Object as _, S3Store};
+use zipedit::{Error as EditError, Object as _, S3Store, Stop};
 
 use super::package::Package;
 use crate::aws::Cloud;
 use crate::error::{Error, Result};
 use crate::interrupt::{Interrupts, nothing_changed};
-use crate::ui::{Progress, Ui};
+use crate::ui::Ui;
 
-/// A package of at most so many bytes is sent at once.
-const SMALL: u64 = 8 << 20;
-/// Length of the parts of a longer one, in bytes.
-const PART: u64 = 8 << 20;
-/// So many parts are under way at once.
-const AT_ONCE: usize = 4;
-
-/// Writes the package in the place of `base`.
+/// Writes the package in the place of `base`. An interrupt before the commit ends it.
 ///
 /// # Errors
 ///
-/// `Conflict`: somebody else wrote in the meantime. Whatever the error, the artifact is as it was, and no part of the
-/// upload is left behind.
+/// `Conflict`: somebody else wrote in the meantime. But for the error that says that the fate of the commit isn't known,
+/// the artifact is as it was, and no part of the upload is left behind.
 pub(super) async fn upload(
     ui: &Ui,
     cloud: &Cloud,
@@ -41,65 +32,17 @@ pub(super) async fn upload(
     if interrupts.so_far() > 0 {
         return Err(nothing_changed());
     }
-    if size <= SMALL {
-        let body = package.read(0, size).await?;
-        let put = store.put(base, body);
-        return put.await.map_err(|error| refused(cloud, store, error));
-    }
-    let upload = store.create(base).await.map_err(|error| refused(cloud, store, error))?;
-    let sent = tokio::select! {
-        sent = send_parts(cloud, store, &upload, package, &progress) => sent,
-        () = interrupts.nth(1) => Err(nothing_changed()),
-    };
-    let written = match sent {
-        Ok(parts) => store.complete(&upload, base, parts, size).await.map_err(|error| refused(cloud, store, error)),
-        Err(error) => Err(error),
-    };
-    if written.is_err()
-        && let Err(left) = store.abort(&upload).await
-    {
-        let left = cloud.explain_engine(&zipedit::Error::store(store.location(), left));
-        ui.warning(
-            &left,
-            &["the upload's parts are still there, and cost; a lifecycle rule can discard them".to_owned()],
-        );
-    }
-    written
-}
-
-async fn send_parts(
-    cloud: &Cloud,
-    store: &S3Store,
-    upload: &<S3Store as zipedit::Store>::Upload,
-    package: &Package,
-    progress: &Progress<'_>,
-) -> Result<Vec<<S3Store as zipedit::Store>::Part>> {
-    let size = package.packaged.bytes;
-    let offsets = (0..size.div_ceil(PART)).map(|number| number * PART);
-    stream::iter(offsets.zip(1..))
-        .map(|(offset, number)| async move {
-            let length = PART.min(size - offset);
-            let body = package.read(offset, length).await?;
-            let part = store.upload_part(upload, Slot { number, offset }, body).await;
-            let part = part.map_err(|error| refused(cloud, store, error))?;
-            progress.advance_by(length);
-            Ok(part)
-        })
-        .buffered(AT_ONCE)
-        .try_collect()
-        .await
-}
-
-fn refused(cloud: &Cloud, store: &S3Store, error: zipedit::StoreError) -> Error {
-    match error {
-        zipedit::StoreError::Changed { .. } => {
-            Error::new("Conflict", format!("{} was changed by somebody else during the full build", store.location()))
-                .hint(
-                    "what they wrote is still there; run `quickdeploy full` again, if this build shall take its place",
-                )
+    let stop = Stop::never();
+    let replacing = store.replace(base, size, |range| package.read(range), |sent| progress.advance_by(sent), &stop);
+    interrupts.stopping(&stop, replacing).await.map_err(|error| match error {
+        EditError::Overtaken { location } => {
+            Error::new("Conflict", format!("{location} was changed by somebody else during the full build")).hint(
+                "what they wrote is still there; run `quickdeploy full` again, if this build shall take its place",
+            )
         }
-        error => cloud.explain_engine(&zipedit::Error::store(store.location(), error)),
-    }
+        EditError::Interrupted { .. } => nothing_changed(),
+        error => cloud.explain_engine(&error),
+    })
 }
 
 /// Whether the artifact has the package's bytes already, by the checksum that S3 keeps. An object that was stored without

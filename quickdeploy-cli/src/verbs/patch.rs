@@ -74,15 +74,7 @@ impl Edit<'_> {
     /// An interrupt before the commit discards what was uploaded, and waits for that.
     async fn carry_out(&self, store: &impl Store) -> Result<Report, zipedit::Error> {
         let _progress = self.ui.progress("Patching");
-        let editing = zipedit::edit(store, &self.changes, &self.options);
-        tokio::pin!(editing);
-        tokio::select! {
-            report = &mut editing => report,
-            () = self.interrupts.nth(1) => {
-                self.stop.now();
-                editing.await
-            }
-        }
+        self.interrupts.stopping(&self.stop, zipedit::edit(store, &self.changes, &self.options)).await
     }
 }
 

@@ -8,6 +8,8 @@ mod attributes;
 mod copy;
 mod errors;
 mod object;
+mod replace;
+mod settle;
 mod version;
 
 use std::ops::Range;

@@ -3,8 +3,10 @@
 use aws_sdk_s3::types::{MetadataDirective, TaggingDirective};
 
 use super::errors::store_error;
+use super::settle::no_answer;
 use super::{S3Object, S3Store, encode_key};
 use crate::error::Error;
+use crate::stop::Stop;
 
 impl S3Store {
     /// Replaces `base` by a copy of the object `key` in `bucket`, which may be `base` itself: then only its metadata
@@ -13,7 +15,8 @@ impl S3Store {
     /// `etag` and `size` are those of the source: if it is another object by now, nothing is copied.
     ///
     /// # Errors
-    /// [`Error::Overtaken`]: either of the two is not what it was.
+    /// [`Error::Overtaken`]: either of the two is not what it was. Those of the store. Only after [`Error::Unknown`] it may
+    /// be copied.
     pub async fn copy_from(
         &self,
         bucket: &str,
@@ -21,6 +24,7 @@ impl S3Store {
         etag: &str,
         size: u64,
         base: &S3Object,
+        stop: &Stop,
     ) -> Result<S3Object, Error> {
         let attributes = base.attributes.stamped(&self.stamp);
         let request = self
@@ -33,14 +37,16 @@ impl S3Store {
             .metadata_directive(MetadataDirective::Replace)
             .tagging_directive(TaggingDirective::Replace);
         let request = if base.is_absent() { request.if_none_match("*") } else { request.if_match(&base.etag) };
-        let answer = attributes.on_copy(request).send().await.map_err(|error| {
-            match store_error("CopyObject", "s3:PutObject", &error) {
-                crate::store::StoreError::Changed { .. } => Error::Overtaken { location: self.location.clone() },
-                error => Error::store(&self.location, error),
+        let error = match stop.or_late_result_of(attributes.on_copy(request).send()).await {
+            Ok(Ok(answer)) => {
+                let etag = answer.copy_object_result().and_then(|result| result.e_tag());
+                let successor = self.successor("CopyObject", base, size, etag, answer.version_id());
+                return successor.map_err(|error| Error::store(&self.location, error));
             }
-        })?;
-        let etag = answer.copy_object_result().and_then(|result| result.e_tag());
-        self.successor("CopyObject", base, size, etag, answer.version_id())
-            .map_err(|error| Error::store(&self.location, error))
+            Ok(Err(error)) => store_error("CopyObject", "s3:PutObject", &error),
+            Err(_) => no_answer("CopyObject"),
+        };
+        let wanted = S3Object { size, attributes, ..base.clone() };
+        self.settled(&wanted, Some(base).filter(|base| !base.is_absent()), error, stop).await
     }
 }

@@ -26,7 +26,9 @@ where
     };
     let other = |reason: String| {
         let code = Some(code.clone()).filter(|code| !code.is_empty());
-        StoreError::Other { operation, code, reason }
+        // 408 is a request that didn't arrive in time: it may have been tried before.
+        let refused = (400..500).contains(&status) && status != 408;
+        StoreError::Other { operation, code, refused, reason }
     };
     match (code.as_str(), status) {
         (_, 0) => StoreError::Unreachable { operation, reason: causes(error) },

@@ -6,18 +6,15 @@
 //!
 //! The copy is conditional on the object being what the caller saw: another writer's version is never hidden unseen.
 
-use std::time::Duration;
-
 use aws_sdk_s3::types::{MetadataDirective, TaggingDirective};
 
 use super::errors::store_error;
+use super::settle::no_answer;
 use super::{S3Object, S3Store, encode_key};
 use crate::artifact::{self, Artifact};
 use crate::error::Error;
-use crate::store::{Store as _, StoreError};
-
-/// How long a lost answer is inquired into before its fate is called unknown.
-const LOOKS: u32 = 3;
+use crate::stop::Stop;
+use crate::store::Store as _;
 
 /// One version of an object.
 #[derive(Debug, Clone)]
@@ -66,9 +63,10 @@ impl S3Version {
     /// whose answer was lost is recognised.
     ///
     /// # Errors
-    /// Every [`Error`] leaves the object as it was; only after [`Error::Unknown`] it may be restored.
-    pub async fn restore(&self, current: Option<&S3Object>) -> Result<S3Object, Error> {
-        let found = self.pinned.head().await;
+    /// Those of the store, and what `stop` says. Every [`Error`] leaves the object as it was; only after [`Error::Unknown`] it may be restored.
+    pub async fn restore(&self, current: Option<&S3Object>, stop: &Stop) -> Result<S3Object, Error> {
+        let found = stop.or_result_of(self.pinned.head()).await;
+        let found = found.map_err(|stopped| Error::stopped(&self.store.location, stopped))?;
         let mut version = found.map_err(|error| Error::store(&self.pinned.location, error))?;
         version.attributes = version.attributes.restored(current.map(|it| &it.attributes)).stamped(&self.store.stamp);
         let store = &self.store;
@@ -86,60 +84,19 @@ impl S3Version {
             Some(current) => request.if_match(&current.etag),
             None => request.if_none_match("*"),
         };
-        match version.attributes.on_copy(request).send().await {
-            Ok(answer) => {
+        match stop.or_late_result_of(version.attributes.on_copy(request).send()).await {
+            Ok(Ok(answer)) => {
                 let etag = answer.copy_object_result().and_then(|result| result.e_tag());
                 store
                     .successor("CopyObject", &version, version.size, etag, answer.version_id())
                     .map_err(|error| Error::store(&store.location, error))
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 let error = store_error("CopyObject", "s3:PutObject", &error);
-                self.after_no_answer(&version, current, error).await
+                store.settled(&version, current, error, stop).await
             }
+            Err(_) => store.settled(&version, current, no_answer("CopyObject"), stop).await,
         }
-    }
-
-    /// The copy wasn't answered by a yes. It may have been made all the same: its answer can get lost on the way, and
-    /// the SDK's second try then finds the first one's copy in the way. What the object is now tells.
-    async fn after_no_answer(
-        &self,
-        wanted: &S3Object,
-        before: Option<&S3Object>,
-        error: StoreError,
-    ) -> Result<S3Object, Error> {
-        let store = &self.store;
-        let mut looks = 0;
-        let now = loop {
-            looks += 1;
-            match store.head().await {
-                Err(StoreError::Unreachable { .. }) if looks < LOOKS => {
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                }
-                now => break now,
-            }
-        };
-        let is_new = |now: &S3Object| before.is_none_or(|it| it.version_id != now.version_id || it.etag != now.etag);
-        // By the stamp; without one, nothing tells a copy of ours from another's.
-        let is_ours = |now: &S3Object| {
-            !store.stamp.is_empty() && now.size == wanted.size && now.attributes.has_metadata_of(&wanted.attributes)
-        };
-        match (now, error) {
-            (Ok(now), _) if is_new(&now) && is_ours(&now) => Ok(now),
-            (_, StoreError::Changed { .. }) => Err(Error::Overtaken { location: store.location.clone() }),
-            // If-Match on a key that is gone.
-            (Err(StoreError::NotFound { .. }), StoreError::NotFound { .. }) => {
-                Err(Error::Overtaken { location: store.location.clone() })
-            }
-            (Err(looking), error @ StoreError::Unreachable { .. }) => Err(self.unknown(&format!("{error}; {looking}"))),
-            // It may still be under way.
-            (Ok(_), error @ StoreError::Unreachable { .. }) => Err(self.unknown(&error.to_string())),
-            (_, error) => Err(Error::store(&store.location, error)),
-        }
-    }
-
-    fn unknown(&self, reason: &str) -> Error {
-        Error::Unknown { location: self.store.location.clone(), reason: reason.to_owned() }
     }
 
     /// Its id.

@@ -16,4 +16,5 @@ mod schemas;
 mod semantics;
 mod strategies;
 mod versions;
+mod writers;
 mod zipedit_stack;

@@ -4,5 +4,6 @@
 
 pub mod archives;
 pub mod binaries;
+pub mod cli;
 pub mod cloud;
 pub mod programs;

@@ -1,0 +1,52 @@
+//! The CLI as a process: how it is started, and what it used.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use tokio::process::{Child, Command};
+
+use crate::binaries::quickdeploy;
+use crate::cloud::Cloud;
+
+/// `quickdeploy` with these arguments in `directory`, as a client of `cloud`, with nothing of the environment but what it
+/// needs. It is killed when it is dropped.
+#[must_use]
+pub fn cli(cloud: &Cloud, directory: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Command {
+    let mut command = Command::new(quickdeploy());
+    command
+        .args(arguments)
+        .current_dir(directory)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", directory)
+        .env("AWS_ENDPOINT_URL", cloud.endpoint())
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// Presses Ctrl-C.
+///
+/// # Panics
+/// When the process is over already and was waited for.
+pub fn interrupt(child: &Child) {
+    let id = child.id().expect("it still runs").to_string();
+    let pressed = std::process::Command::new("kill").args(["-INT", &id]).status().expect("`kill` is there");
+    assert!(pressed.success(), "process {id} is gone");
+}
+
+/// Writes a file below `directory`, with the directories that it is in.
+///
+/// # Panics
+/// When it can't.
+pub fn write(directory: &Path, name: &str, content: impl AsRef<[u8]>) {
+    let path = directory.join(name);
+    std::fs::create_dir_all(path.parent().expect("it is below a directory")).expect("a directory can be made");
+    std::fs::write(path, content).expect("a file can be written");
+}

@@ -223,7 +223,7 @@ fn failure(function: &str, kind: &str, payload: &[u8]) -> (Error, Vec<String>) {
 }
 
 impl Report {
-    /// `1.2 ms, billed 102 ms, 35 of 128 MB, cold start 100 ms`.
+    /// `1.2 ms, billed 102 ms, 35 of 128 MB, init 100 ms`.
     pub(crate) fn summary(&self) -> String {
         format!("{}, {}", millis(self.duration_ms), self.costs())
     }
@@ -231,7 +231,7 @@ impl Report {
     /// The same without the time that the handler took.
     pub(crate) fn costs(&self) -> String {
         let billed = duration(Duration::from_secs_f64(self.billed_duration_ms.max(0.0) / 1_000.0));
-        let cold = self.init_duration_ms.map_or_else(String::new, |ms| format!(", cold start {}", millis(ms)));
+        let cold = self.init_duration_ms.map_or_else(String::new, |ms| format!(", init {}", millis(ms)));
         format!("billed {billed}, {} of {} MB{cold}", self.max_memory_used_mb, self.memory_size_mb)
     }
 
@@ -277,7 +277,7 @@ mod tests {
         };
         assert_eq!(warm.summary(), "1.2 ms, billed 2 ms, 35 of 128 MB");
         let cold = Report { duration_ms: 1_500.0, init_duration_ms: Some(12.5), ..warm };
-        assert_eq!(cold.summary(), "1.5 s, billed 2 ms, 35 of 128 MB, cold start 12 ms");
+        assert_eq!(cold.summary(), "1.5 s, billed 2 ms, 35 of 128 MB, init 12 ms");
     }
 
     #[test]

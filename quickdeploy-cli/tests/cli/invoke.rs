@@ -39,7 +39,7 @@ async fn the_result_is_on_stdout_and_the_log_beside_it() {
     assert!(ran.stdout.starts_with("{\n  \"zulu\": 1,\n  \"echo\": {\n"), "{}", ran.stdout);
     assert!(ran.stderr.contains("INFO got {\"id\":7}"), "{}", ran.stderr);
     assert!(
-        ran.stderr.contains("Invoked `api`: 200 in ") && ran.stderr.contains(" of 128 MB, cold start "),
+        ran.stderr.contains("Invoked `api`: 200 in ") && ran.stderr.contains(" of 128 MB, init "),
         "{}",
         ran.stderr
     );

@@ -72,7 +72,7 @@ async fn the_functions_are_interleaved_each_with_its_name() {
     let ran = world.run(&["logs"]).await.expect_code(0);
     let said: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("got")).map(|line| &line[13..]).collect();
     assert_eq!(said, ["job INFO got first", "api INFO got second", "job INFO got third"], "{ran:#?}");
-    assert!(ran.stdout.contains(" REPORT ") && ran.stdout.contains(" of 128 MB, cold start "), "{}", ran.stdout);
+    assert!(ran.stdout.contains(" REPORT ") && ran.stdout.contains(" of 128 MB, init "), "{}", ran.stdout);
 
     let ran = world.run(&["logs", "--function", "api", "--filter", "got", "-v"]).await.expect_code(0);
     let [line] = ran.stdout.lines().collect::<Vec<_>>()[..] else { panic!("{ran:#?}") };

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +9,8 @@ use aws_sdk_lambda::types::{FunctionCode, Runtime, State};
 use bytes::Bytes;
 use local_cloud::{Action, Fault};
 use quickdeploy_tests::archives::{contents, project};
-use quickdeploy_tests::binaries::{quickdeploy, root};
+use quickdeploy_tests::binaries::root;
+use quickdeploy_tests::cli::{cli, write};
 use quickdeploy_tests::cloud::{BUCKET, Cloud};
 use sha2::{Digest as _, Sha256};
 use zipedit::{Error, Object as _, Options, Stamp, Stop, Store as _, edit};
@@ -196,25 +196,14 @@ async fn functions_get_the_version_that_the_deployment_wrote_though_another_came
     }
     let directory = tempfile::tempdir().unwrap();
     let config = format!("artifact = \"s3://{BUCKET}/{KEY}\"\nfunctions = [\"one\", \"two\", \"three\"]\n");
-    std::fs::write(directory.path().join("quickdeploy.toml"), config).unwrap();
-    std::fs::write(directory.path().join("util.js"), "exports.handler = async () => 'edited';\n").unwrap();
+    write(directory.path(), "quickdeploy.toml", config);
+    write(directory.path(), "util.js", "exports.handler = async () => 'edited';\n");
     // The functions are only updated when somebody else has written.
     cloud
         .faults()
         .inject(Fault::on("UpdateFunctionCode").times(3).then(Action::Delay(std::time::Duration::from_secs(1))));
     cloud.clear_requests();
-    let deploying = tokio::process::Command::new(quickdeploy())
-        .args(["deploy", "--via", "direct", "--json"])
-        .current_dir(directory.path())
-        .env("HOME", directory.path())
-        .env("AWS_ENDPOINT_URL", cloud.endpoint())
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let deploying = cli(&cloud, directory.path(), &["deploy", "--via", "direct", "--json"]).spawn().unwrap();
     while !cloud.operations().iter().any(|operation| operation == "PutObject")
         || !cloud.requests().iter().any(|request| request.operation == "UpdateFunctionCode")
     {

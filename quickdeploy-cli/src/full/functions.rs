@@ -65,8 +65,9 @@ pub(super) async fn look(cloud: &Cloud, settings: &Settings, with_stack: bool) -
     }
     if !wanted.missing.is_empty() && settings.full.role.is_none() {
         let names: Vec<String> = wanted.missing.keys().map(|name| format!("`{name}`")).collect();
-        return Err(Error::new("Config", format!("{} can't be created without a role", names.join(", ")))
-            .hint("add a line like role = \"NAME\" at the top of quickdeploy.toml: it is created, too, when it is missing"));
+        return Err(Error::new("Config", format!("{} can't be created without a role", names.join(", "))).hint(
+            "add a line like role = \"NAME\" at the top of quickdeploy.toml: it is created, too, when it is missing",
+        ));
     }
     guards::guard(cloud, &wanted.there).await?;
     Ok(wanted)

@@ -1,8 +1,5 @@
 //! `kill -9` at every request: the process is gone from one moment to the next, with the request asked for or carried out.
 
-use std::io::Write as _;
-use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use aws_sdk_lambda::types::{FunctionCode, Runtime, State};
@@ -10,7 +7,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use local_cloud::{Action, Fault};
 use quickdeploy_tests::archives::{contents, noise, project};
-use quickdeploy_tests::binaries;
+use quickdeploy_tests::cli::{cli, write};
 use quickdeploy_tests::cloud::{BUCKET, Cloud};
 use tokio::process::Command;
 
@@ -92,9 +89,7 @@ impl Stage {
     }
 
     fn write(&self, name: &str, content: &[u8]) {
-        let path = self.directory.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::File::create(path).unwrap().write_all(content).unwrap();
+        write(self.directory.path(), name, content);
     }
 
     async fn configure(&self, more: &str) {
@@ -117,7 +112,7 @@ impl Stage {
     }
 
     fn command(&self, arguments: &[String]) -> Command {
-        command(self.directory.path(), &self.cloud.endpoint(), arguments)
+        cli(&self.cloud, self.directory.path(), arguments)
     }
 
     /// Runs the verb to its end.
@@ -135,26 +130,6 @@ impl Stage {
         }
         child.kill().await.unwrap();
     }
-}
-
-fn command(directory: &Path, endpoint: &str, arguments: &[String]) -> Command {
-    let mut command = Command::new(binaries::quickdeploy());
-    command
-        .args(arguments)
-        .current_dir(directory)
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("HOME", directory)
-        .env("AWS_ENDPOINT_URL", endpoint)
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    command
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

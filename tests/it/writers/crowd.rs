@@ -77,7 +77,7 @@ async fn of_64_edits_at_once_each_is_in_the_end_state_or_its_answer_is_of_a_vers
 async fn writer(cloud: &Cloud, at: usize) -> Told {
     let name = format!("writer-{at:02}.js");
     let start = Instant::now();
-    let (version, attempts) = if at % 2 == 0 {
+    let (version, attempts) = if at.is_multiple_of(2) {
         let event = json!({ "src": format!("s3://{BUCKET}/{KEY}"), "changes": { &name: name } });
         let answer = cloud.invoke("zipedit", &event).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
         (answer["versionId"].as_str().unwrap().to_owned(), answer["attempts"].as_u64().unwrap())
@@ -107,7 +107,7 @@ async fn full_build(cloud: &Cloud, body: Bytes) -> String {
         match put.send().await {
             Ok(put) => return put.version_id.unwrap(),
             Err(error) => {
-                assert!([409, 412].contains(&error.raw_response().map_or(0, |raw| raw.status().as_u16())), "{error:?}")
+                assert!([409, 412].contains(&error.raw_response().map_or(0, |raw| raw.status().as_u16())), "{error:?}");
             }
         }
     }

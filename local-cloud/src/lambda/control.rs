@@ -42,6 +42,12 @@ impl LambdaControl {
         self.fate(function, |fate| fate.delay = Some(delay));
     }
 
+    /// Changes the quota that all control-plane calls but `GetFunction` share, in calls a second, from now on: none for zero
+    /// or less. So a test can create many functions quickly, and then be held to the real quota.
+    pub fn set_control_plane_rate(&self, per_second: f64) {
+        self.lambda.control_plane.set_rate(per_second);
+    }
+
     /// The lines of a function's log group, oldest first. Empty when the function never ran. They outlive the function.
     #[must_use]
     pub fn logs(&self, function: &str) -> Vec<LogEvent> {

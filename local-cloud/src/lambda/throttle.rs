@@ -3,20 +3,31 @@
 //! AWS allows 15 requests a second for all control-plane operations together, per account and region, and 100 a
 //! second for `GetFunction` by itself. A bucket holds one second's worth, so that a short burst passes.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Tokens that come back at a steady rate, up to one second's worth.
 #[derive(Debug)]
 pub(super) struct TokenBucket {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
     per_second: f64,
-    state: Mutex<(f64, Instant)>,
+    tokens: f64,
+    since: Instant,
 }
 
 impl TokenBucket {
     /// A full bucket. A rate of zero or less never refuses.
     pub(super) fn new(per_second: f64) -> Self {
-        Self { per_second, state: Mutex::new((per_second.max(1.0), Instant::now())) }
+        Self { state: Mutex::new(State { per_second, tokens: per_second.max(1.0), since: Instant::now() }) }
+    }
+
+    /// Another rate from now on, with a full bucket.
+    pub(super) fn set_rate(&self, per_second: f64) {
+        *self.state() = State { per_second, tokens: per_second.max(1.0), since: Instant::now() };
     }
 
     /// Takes one token, if there is one.
@@ -25,16 +36,20 @@ impl TokenBucket {
     }
 
     fn take_at(&self, now: Instant) -> bool {
-        if self.per_second <= 0.0 {
+        let mut state = self.state();
+        if state.per_second <= 0.0 {
             return true;
         }
-        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (tokens, since) = *state;
-        let refilled = tokens + now.saturating_duration_since(since).as_secs_f64() * self.per_second;
-        let tokens = refilled.min(self.per_second.max(1.0));
+        let refilled = state.tokens + now.saturating_duration_since(state.since).as_secs_f64() * state.per_second;
+        let tokens = refilled.min(state.per_second.max(1.0));
         let allowed = tokens >= 1.0;
-        *state = (if allowed { tokens - 1.0 } else { tokens }, now.max(since));
+        state.tokens = if allowed { tokens - 1.0 } else { tokens };
+        state.since = now.max(state.since);
         allowed
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -51,6 +66,14 @@ mod tests {
         assert_eq!((0..20).filter(|_| bucket.take_at(now)).count(), 15);
         assert_eq!((0..20).filter(|_| bucket.take_at(now + Duration::from_millis(200))).count(), 3);
         assert_eq!((0..50).filter(|_| bucket.take_at(now + Duration::from_secs(60))).count(), 15);
+    }
+
+    #[test]
+    fn a_rate_that_is_changed_holds_from_then_on() {
+        let bucket = TokenBucket::new(0.0);
+        bucket.set_rate(2.0);
+        let now = Instant::now();
+        assert_eq!((0..20).filter(|_| bucket.take_at(now)).count(), 2);
     }
 
     #[test]

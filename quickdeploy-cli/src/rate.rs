@@ -9,6 +9,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -20,6 +21,8 @@ const WINDOW: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Quota {
     tokens: Arc<Semaphore>,
+    /// The server answered in this run, whatever it said.
+    answered: Arc<AtomicBool>,
 }
 
 impl Quota {
@@ -35,7 +38,17 @@ impl Quota {
 
     /// At most `calls` in any window of one second.
     pub(crate) fn per_second(calls: usize) -> Self {
-        Self { tokens: Arc::new(Semaphore::new(calls)) }
+        Self { tokens: Arc::new(Semaphore::new(calls)), answered: Arc::default() }
+    }
+
+    /// Remembers that the server is there.
+    pub(crate) fn heard(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server was ever there in this run.
+    pub(crate) fn was_heard(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Makes one call as soon as there is a token for it.

@@ -10,12 +10,16 @@ use std::time::Duration;
 use aws_sdk_lambda::config::http::HttpResponse;
 use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
 
+use tokio::time::Instant;
+
 use crate::rate::Quota;
 
 /// A call is tried this often before its error is believed.
 const TRIES: u32 = 8;
-/// A server that can't even be reached is given up sooner: most often its address is wrong.
+/// A server that was never reached is given up sooner: most often its address is wrong.
 const CONNECTION_TRIES: u32 = 4;
+/// One that was reached before is there, and the network is gone for a while: a call waits so long for it to come back.
+const LONGEST_OUTAGE: Duration = Duration::from_secs(30);
 /// The first pause; it doubles from there.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// No pause of our own choosing is longer.
@@ -23,7 +27,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A longer `Retry-After` than this is not obeyed to the letter: something is wrong with it.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// Makes a call, again after throttling, server errors and lost connections.
+/// Makes a call, again after throttling, server errors and lost connections. A network that goes away in the middle of a
+/// run is waited for.
 ///
 /// The call has to be one that may be made twice. Every call that this program makes is: they read, or they set
 /// something to a value.
@@ -33,12 +38,24 @@ where
     E: ProvideErrorMetadata,
 {
     let mut tries = 1;
+    let mut unreachable_since: Option<Instant> = None;
     loop {
         let error = match quota.call(call()).await {
-            Ok(answer) => return Ok(answer),
+            Ok(answer) => {
+                quota.heard();
+                return Ok(answer);
+            }
             Err(error) => error,
         };
-        if tries >= tries_for(&error) {
+        let goes_on = if is_unreachable(&error) {
+            let since = *unreachable_since.get_or_insert_with(Instant::now);
+            tries < CONNECTION_TRIES || quota.was_heard() && since.elapsed() < LONGEST_OUTAGE
+        } else {
+            quota.heard();
+            unreachable_since = None;
+            tries < tries_for(&error)
+        };
+        if !goes_on {
             return Err(error);
         }
         tokio::time::sleep(pause(tries, retry_after(&error), fastrand::f64())).await;
@@ -46,10 +63,14 @@ where
     }
 }
 
-/// How often a call that ended like this is tried: once when its error will not pass by itself.
+/// Whether the call didn't get through, or nothing came back.
+fn is_unreachable<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    matches!(error, SdkError::DispatchFailure(failure) if failure.is_timeout() || failure.is_io())
+}
+
+/// How often a call that the server heard and that ended like this is tried: once when its error will not pass by itself.
 fn tries_for<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> u32 {
     match error {
-        SdkError::DispatchFailure(failure) if failure.is_timeout() || failure.is_io() => CONNECTION_TRIES,
         SdkError::TimeoutError(_) | SdkError::ResponseError(_) => TRIES,
         SdkError::ServiceError(service)
             if is_throttle(service.err().code()) || service.raw().status().as_u16() >= 500 =>

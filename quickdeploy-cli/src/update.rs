@@ -237,6 +237,7 @@ impl Updates<'_> {
             Some(UpdateFunctionCodeError::CodeStorageExceededException(_)) => {
                 told.hint("delete published versions or functions that are no longer needed in this region")
             }
+            Some(UpdateFunctionCodeError::ResourceNotFoundException(_)) => self.gone(&function.name),
             Some(UpdateFunctionCodeError::InvalidParameterValueException(_)) => {
                 told.hint(format!("`{}` again goes on from here once the cause is mended", self.target.again))
             }
@@ -244,12 +245,23 @@ impl Updates<'_> {
         }
     }
 
+    /// It was there when this run began.
+    fn gone(&self, name: &str) -> Error {
+        Error::new("FunctionNotFound", format!("`{name}` is gone: it was deleted since this run began")).hint(format!(
+            "create it again, or take it out of `functions` in quickdeploy.toml; then run `{}` again",
+            self.target.again
+        ))
+    }
+
     /// Waits until no update is in progress. A failed update is an error, with AWS's reason.
     async fn settled(&self, name: &str, first: Duration) -> Result<Function> {
         let mut pause = first;
         loop {
             tokio::time::sleep(pause).await;
-            let function = read(self.cloud, name).await?;
+            let function = match read(self.cloud, name).await {
+                Err(error) if error.error_type() == "FunctionNotFound" => return Err(self.gone(name)),
+                read => read?,
+            };
             match &function.update {
                 UpdateState::InProgress => {}
                 UpdateState::Successful => return Ok(function),

@@ -9,6 +9,7 @@ mod faults;
 mod fleet;
 mod ide_backend;
 mod lambda_contract;
+mod limits;
 mod original;
 mod other_writers;
 mod readers;

@@ -13,11 +13,11 @@ use tokio::process::Command;
 
 use super::At;
 
-const KEY: &str = "artifact.zip";
+pub(super) const KEY: &str = "artifact.zip";
 
 /// What is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verb {
+pub(super) enum Verb {
     PatchSmall,
     PatchSplice,
     PatchRewrite,
@@ -27,10 +27,10 @@ enum Verb {
 }
 
 impl Verb {
-    const ALL: [Verb; 6] =
+    pub(super) const ALL: [Verb; 6] =
         [Verb::PatchSmall, Verb::PatchSplice, Verb::PatchRewrite, Verb::Deploy, Verb::Rollback, Verb::Full];
 
-    fn arguments(self) -> Vec<String> {
+    pub(super) fn arguments(self) -> Vec<String> {
         let patch = |names: &[&str]| {
             let puts = names.iter().flat_map(|name| ["--put".to_owned(), format!("{name}=edited.js")]);
             ["patch".to_owned(), format!("s3://{BUCKET}/{KEY}")].into_iter().chain(puts).collect()
@@ -51,14 +51,14 @@ impl Verb {
 }
 
 /// A cloud and a directory in which the verb can be run.
-struct Stage {
-    cloud: Cloud,
+pub(super) struct Stage {
+    pub(super) cloud: Cloud,
     directory: tempfile::TempDir,
-    before: Bytes,
+    pub(super) before: Bytes,
 }
 
 impl Stage {
-    async fn set(verb: Verb) -> Self {
+    pub(super) async fn set(verb: Verb) -> Self {
         let cloud = Cloud::start().await;
         cloud.keep_versions().await;
         let directory = tempfile::tempdir().unwrap();
@@ -111,12 +111,12 @@ impl Stage {
         function.state().cloned()
     }
 
-    fn command(&self, arguments: &[String]) -> Command {
+    pub(super) fn command(&self, arguments: &[String]) -> Command {
         cli(&self.cloud, self.directory.path(), arguments)
     }
 
     /// Runs the verb to its end.
-    async fn run(&self, verb: Verb) {
+    pub(super) async fn run(&self, verb: Verb) {
         let output = self.command(&verb.arguments()).output().await.unwrap();
         assert!(output.status.success(), "{verb:?}: {}", String::from_utf8_lossy(&output.stderr));
     }

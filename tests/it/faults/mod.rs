@@ -12,6 +12,7 @@
 //!
 //! `cargo test --workspace --test it faults -- --nocapture` prints how many cases there were and how they ended.
 
+mod interrupts;
 mod kills;
 mod kind;
 mod scenario;

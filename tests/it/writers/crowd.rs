@@ -107,7 +107,8 @@ async fn full_build(cloud: &Cloud, body: Bytes) -> String {
         match put.send().await {
             Ok(put) => return put.version_id.unwrap(),
             Err(error) => {
-                assert!([409, 412].contains(&error.raw_response().map_or(0, |raw| raw.status().as_u16())), "{error:?}");
+                let status = error.raw_response().map_or(0, |raw| raw.status().as_u16());
+                assert!([409, 412].contains(&status), "{error:?}");
             }
         }
     }

@@ -68,6 +68,7 @@ where
             other(format!("the bucket is in another region: name that one ({})", said()))
         }
         ("AccessDenied" | "AllAccessDisabled" | "Forbidden" | "KMS.AccessDeniedException", _) | ("", 403) => {
+            let action = denied_action(&message).unwrap_or(action);
             let absent = if action == "s3:GetObject" {
                 "; without s3:ListBucket, S3 says so of an object that is not there, too"
             } else {
@@ -83,6 +84,12 @@ where
     }
 }
 
+/// The action that AWS names: one request may need several, such as `s3:PutObjectTagging` with `s3:PutObject`.
+fn denied_action(message: &str) -> Option<&str> {
+    let (_, named) = message.split_once("not authorized to perform: ")?;
+    named.split_whitespace().next()
+}
+
 /// The error and what caused it, without the SDK's dump of its types.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut texts = vec![error.to_string()];
@@ -96,4 +103,17 @@ fn causes(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     texts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_action_that_is_denied_is_the_one_that_aws_names() {
+        let message = "User: arn:aws:iam::000000000000:user/dev is not authorized to perform: s3:PutObjectTagging on \
+                       resource: \"arn:aws:s3:::b/k\" because no identity-based policy allows the s3:PutObjectTagging action";
+        assert_eq!(denied_action(message), Some("s3:PutObjectTagging"));
+        assert_eq!(denied_action("Access Denied"), None);
+    }
 }

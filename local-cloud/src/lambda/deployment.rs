@@ -85,6 +85,12 @@ pub(super) struct Deployment {
 }
 
 impl Deployment {
+    /// The role that it acts as. A command of the host was put there by the cloud's owner, and acts for the account.
+    pub(super) fn acting_role(&self) -> Option<&str> {
+        let builtin = matches!(self.artifact, Artifact::Builtin { .. });
+        (!builtin).then_some(self.configuration.role.as_str())
+    }
+
     pub(super) fn new(
         function: &str,
         version: &str,

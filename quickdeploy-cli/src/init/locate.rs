@@ -171,8 +171,8 @@ impl Located {
             seen.push(url.clone());
             let state = compare(cloud, &url, package).await;
             let candidate = Candidate { url, from: "a search for the package".to_owned(), state };
-            // Equal length alone makes nothing an artifact.
-            if candidate.state == State::Runs {
+            // Equal length alone makes nothing an artifact; that one can't be read may be why none is found.
+            if !matches!(candidate.state, State::Differs(_)) {
                 self.take(candidate);
             }
         }
@@ -198,6 +198,10 @@ pub(crate) async fn compare(cloud: &Cloud, url: &ArtifactUrl, package: &Package)
         Ok(head) => head,
         Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => {
             return State::Unusable(NO_SUCH_OBJECT.to_owned());
+        }
+        // A HEAD request's errors have no body: the status is all that is said.
+        Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 403) => {
+            return State::Unusable("it may not be read: s3:GetObject is not allowed".to_owned());
         }
         Err(error) => return State::Unusable(cloud.explain("it may not be read", &error).to_string()),
     };

@@ -103,7 +103,7 @@ pub(crate) async fn objects_of_size(cloud: &Cloud, areas: &[Area], size: u64) ->
     };
     let mut result = format!("{} of {} objects have the package's length", urls.len(), count(objects));
     if denied > 0 {
-        result.push_str(&format!("; {} may not be listed", plural(denied, "bucket")));
+        result.push_str(&format!("; {} may not be listed (s3:ListBucket)", plural(denied, "bucket")));
     }
     if cut {
         result.push_str("; not everything was looked at");

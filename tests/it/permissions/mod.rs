@@ -1,6 +1,8 @@
 //! Who may do what: each policy that we hand out is the smallest that works.
 
+mod developer;
 mod role;
+mod secrets;
 
 use serde_json::{Value, json};
 

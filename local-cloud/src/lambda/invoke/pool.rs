@@ -207,8 +207,8 @@ impl Pool {
         if !self.logs.has(&group) {
             needs.push(Need::new("logs:CreateLogGroup", permissions::log_stream(&group, "", &deployment.region)));
         }
-        let permitted = self.iam.authorize_role(&deployment.configuration.role, &deployment.function, &needs);
-        self.logs.writer(&group, &stream).kept(permitted.is_ok())
+        let permitted = |role| self.iam.authorize_role(role, &deployment.function, &needs).is_ok();
+        self.logs.writer(&group, &stream).kept(deployment.acting_role().is_none_or(permitted))
     }
 
     async fn start(
@@ -228,7 +228,8 @@ impl Pool {
         if launch.unpacked.is_some() && !program.exists() {
             return Err(failed("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"));
         }
-        let keys = self.iam.session_keys(&deployment.configuration.role, &deployment.function);
+        let role = deployment.acting_role();
+        let keys = role.and_then(|role| self.iam.session_keys(role, &deployment.function));
         let place = Surroundings { endpoint: self.endpoint(), keys };
         Worker::start(Arc::clone(deployment), launch, place, Arc::clone(&self.watchdog), log.clone())
             .await

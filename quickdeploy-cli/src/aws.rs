@@ -237,6 +237,12 @@ impl Cloud {
                     .cause(format!("{code}: {text}"))
                     .hint("check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or the profile")
             }
+            "RequestTimeTooSkewed" => {
+                let off = format!("{what}: this machine's clock is off by more than the 15 minutes that AWS bears");
+                Error::new("WrongClock", off)
+                    .cause(format!("{code}: {text}"))
+                    .hint("set the clock, and repeat the command")
+            }
             "PermanentRedirect"
             | "AuthorizationHeaderMalformed"
             | "IllegalLocationConstraintException"

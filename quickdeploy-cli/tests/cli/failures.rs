@@ -1,6 +1,7 @@
 //! Everything that has to be refused, by its name, with the artifact untouched.
 
 use aws_sdk_lambda::types::{AllowedPublishers, CodeSigningPolicies, CodeSigningPolicy, FunctionCode, PackageType};
+use local_cloud::{Action, Fault};
 
 use crate::world::{KEY, Ran, World, config};
 
@@ -188,4 +189,17 @@ async fn causes_are_told_in_one_line_without_the_http_clients_layers() {
     for layer in ["dispatch failure", "client error", "os error"] {
         assert!(!told[0].contains(layer), "{}", told[0]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_off() {
+    let world = World::with_functions(&["a"]).await;
+    world.write("start.js", "// edited\n");
+    let skewed = Action::Respond { status: 403, code: "RequestTimeTooSkewed" };
+    world.cloud.faults().inject(Fault::on("GetObject").always().then(skewed));
+    let ran = world.run(&["--json"]).await.expect_code(1);
+    let (kind, message) = error(&ran);
+    assert_eq!(kind, "WrongClock");
+    assert!(message.contains("clock"), "{message}");
+    world.assert_nothing_was_changed();
 }

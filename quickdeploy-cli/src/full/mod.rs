@@ -8,7 +8,7 @@
 //! 5. **Upload**: [`upload`], unless these bytes are there already. With the package goes what it was made from
 //!    ([`crate::built_from`]) and by whom ([`crate::stamp`]).
 //! 6. **Stack**: [`infrastructure`], with the [`template`] that points at the package. Artifacts that end in the same
-//!    stack take each of the steps [`together`], so that there is one change set for all of them.
+//!    stack take each of the steps [`mod@together`], so that there is one change set for all of them.
 //! 7. **Functions**: [`functions`] creates those that are missing, and gives the package to those that run something
 //!    else. After a stack update, too: CloudFormation doesn't touch a function whose S3 key and version didn't change,
 //!    whatever it runs by then.

@@ -7,8 +7,7 @@ use local_cloud::{Action, Fault};
 use quickdeploy_tests::archives::contents;
 use quickdeploy_tests::cli::interrupt;
 
-use super::At;
-use super::kills::{KEY, Stage, Verb};
+use super::kills::{KEY, Stage, every_request};
 
 /// How long a request is held up: long enough for the signal to arrive meanwhile.
 const HELD_UP: Duration = Duration::from_millis(500);
@@ -25,27 +24,14 @@ struct Ended {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ctrl_c_at_any_request_ends_soon_with_a_whole_artifact_a_true_word_and_no_upload() {
-    let mut cases = Vec::new();
-    for verb in Verb::ALL {
-        let stage = Stage::set(verb).await;
-        stage.run(verb).await;
-        // GetFunction is asked for until it says what is waited for: how often is a matter of time.
-        let mut requests = stage.cloud.requests();
-        requests.retain(|request| request.operation != "GetFunction");
-        let after = contents(&stage.cloud.get(KEY).await);
-        cases.extend(At::each(&requests).into_iter().map(|at| (verb, at, after.clone())));
-    }
+    let cases = every_request().await;
     let count = cases.len();
     let ended: Vec<Ended> = futures::stream::iter(cases)
         .map(|(verb, at, after)| async move {
             let case = format!("{verb:?}, Ctrl-C at {} {}", at.operation, at.nth);
             let stage = Stage::set(verb).await;
             stage.cloud.faults().inject(Fault::on(&at.operation).nth(at.nth).then(Action::Delay(HELD_UP)));
-            let mut child = stage.command(&verb.arguments()).spawn().unwrap();
-            while !stage.cloud.requests().iter().any(|request| request.fault.is_some()) {
-                assert_eq!(child.try_wait().unwrap(), None, "{case}: it ended before Ctrl-C");
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
+            let child = stage.at_the_fault(verb, &case).await;
             let pressed = Instant::now();
             interrupt(&child);
             let output = tokio::time::timeout(LONGEST, child.wait_with_output()).await;

@@ -8,14 +8,12 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::settle::no_answer;
-use super::{S3Object, S3Store};
+use super::{S3Object, S3Store, SMALL};
 use crate::error::Error;
 use crate::stop::Stop;
 use crate::store::{Slot, Store, StoreError};
 
-/// An artifact of at most so many bytes is sent at once.
-const SMALL: u64 = 8 << 20;
-/// Length of the parts of a longer one, in bytes.
+/// Length of the parts of a longer one, in bytes. S3 takes 10,000 parts: enough for far more than Lambda does.
 const PART: u64 = 8 << 20;
 /// So many parts are under way at once, and in memory.
 const AT_ONCE: usize = 4;
@@ -82,7 +80,7 @@ impl Whole<'_> {
         let upload = upload.map_err(|error| Error::store(store.location(), error))?;
         let sending = stream::iter((0..size.div_ceil(PART)).zip(1..))
             .map(|(part, number)| {
-                let range = part * PART..size.min(&((part + 1) * PART)).to_owned();
+                let range = part * PART..((part + 1) * PART).min(*size);
                 let upload = &upload;
                 async move {
                     let (offset, length) = (range.start, range.end - range.start);

@@ -56,6 +56,8 @@ impl S3Store {
             (_, StoreError::Changed { .. }) => Err(overtaken()),
             // If-Match on a key that is gone.
             (Err(StoreError::NotFound { .. }), StoreError::NotFound { .. }) => Err(overtaken()),
+            // Its own first try may have ended the upload, and somebody else have built upon that.
+            (Ok(now), error @ StoreError::NoSuchUpload { .. }) if is_new(&now) => Err(unknown(error.to_string())),
             (_, error) if error.is_refusal() => Err(Error::store(&self.location, error)),
             (Err(looking), error) => Err(unknown(format!("{error}; {looking}"))),
             // It may still be under way.

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use aws_sdk_lambda::config::http::HttpResponse;
 use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
-
 use tokio::time::Instant;
 
 use crate::rate::Quota;

@@ -5,12 +5,14 @@
 //! as after a deploy. The copy is a version of its own and says what it is a copy of, which is how the next rollback
 //! knows where it stands (see [`crate::versions::back`]).
 
+mod document;
+
 use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
-use serde::Serialize;
 use zipedit::{Object as _, S3Object, S3Store, Stop};
 
+pub(crate) use self::document::{ArtifactNow, RolledBack, VersionDocument};
 use crate::affected::{Coming, Effects, Question};
 use crate::aws::Cloud;
 use crate::compare::{self, Comparison, DiffDocument, Difference, blocking};
@@ -22,8 +24,8 @@ use crate::memory::{Deployed, Memory};
 use crate::project::{Affected, ArtifactUrl, Deletion, Functions, Project, Scan};
 use crate::rollout::{Rollout, behind, live_sha256};
 use crate::stamp::{self, Writer, Written};
-use crate::ui::{Ui, ago, bytes, moment, plural, rfc3339};
-use crate::update::{Outcome, Status, Target};
+use crate::ui::{Ui, ago, bytes, moment, plural};
+use crate::update::{Status, Target};
 use crate::versions::back::{Facts, Way, back};
 use crate::versions::cache::Cache;
 use crate::versions::changes::Changes;
@@ -55,71 +57,6 @@ pub(crate) enum Goal {
     Steps(u32),
     /// To the version whose id begins so.
     Version(String),
-}
-
-/// What a rollback did: the JSON document.
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct RolledBack {
-    pub(crate) command: &'static str,
-    /// Whether everything that was asked for is done.
-    pub(crate) ok: bool,
-    pub(crate) dry_run: bool,
-    /// As it is now.
-    pub(crate) artifact: ArtifactNow,
-    /// The version that was rolled back to.
-    pub(crate) to: VersionDocument,
-    /// The version that was current before.
-    pub(crate) before: VersionDocument,
-    /// What differs in the artifact from what it was; `None`: that was no archive.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) changes: Option<Changes>,
-    /// Whether a new version was made; not, when the artifact was this one already.
-    pub(crate) restored: bool,
-    /// What the next `quickdeploy` would patch: the project's files beside the artifact as it is now.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) local: Option<DiffDocument>,
-    pub(crate) functions: Vec<Outcome>,
-    pub(crate) elapsed_ms: u64,
-    /// The command that brings functions that failed to it.
-    #[serde(skip)]
-    pub(crate) again: String,
-}
-
-/// The artifact after a rollback.
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ArtifactNow {
-    pub(crate) url: String,
-    /// `None` while it is deleted, in a dry run.
-    pub(crate) etag: Option<String>,
-    pub(crate) version_id: Option<String>,
-    /// In bytes.
-    pub(crate) size: u64,
-}
-
-/// One version.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct VersionDocument {
-    pub(crate) version_id: String,
-    pub(crate) last_modified: String,
-}
-
-impl VersionDocument {
-    fn of(version: &Version) -> Self {
-        Self { version_id: version.id.clone(), last_modified: rfc3339(version.modified) }
-    }
-}
-
-impl RolledBack {
-    /// 0 done, 1 something failed.
-    pub(crate) fn exit_code(&self) -> u8 {
-        u8::from(!self.ok)
-    }
 }
 
 /// What was found out before anything is changed.

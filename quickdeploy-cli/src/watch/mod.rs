@@ -21,6 +21,7 @@
 
 mod check;
 mod compiling;
+mod event;
 mod files;
 mod warm;
 
@@ -28,8 +29,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use serde::Serialize;
 
 use crate::compare::in_background;
 use crate::deployment::{Deploy, Deployment};
@@ -40,6 +39,7 @@ use crate::ui::{Progress, Ui, duration, plural, printable};
 use crate::update::Status;
 pub(crate) use compiling::Compiler;
 use compiling::Next;
+pub(crate) use event::Event;
 use files::{Files, Saved};
 use warm::{Read, Warm};
 
@@ -62,39 +62,6 @@ pub(crate) enum End {
     Interrupted,
     /// `quickdeploy.toml` was changed: what is to be deployed may be something else.
     ConfigChanged,
-}
-
-/// What is told about one save, as a line of JSON.
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", tag = "event")]
-pub(crate) enum Event<'a> {
-    /// Saves are waited for from now on.
-    #[serde(rename_all = "camelCase")]
-    Watching { artifact: String, directories: usize, functions: usize, deploy: &'a Deploy },
-    /// What is deployed is made from its sources now.
-    #[serde(rename_all = "camelCase")]
-    Compiling { compile: &'a str },
-    /// It is made. That it could not be is `failed`.
-    #[serde(rename_all = "camelCase")]
-    Compiled { compile: &'a str, elapsed_ms: u64 },
-    /// A save is live.
-    #[serde(rename_all = "camelCase")]
-    Live {
-        files: &'a BTreeSet<String>,
-        /// From the first event of the save until every function is live, in ms.
-        edit_to_live_ms: u64,
-        deploy: &'a Deploy,
-    },
-    /// A save is not live, or not in every function.
-    #[serde(rename_all = "camelCase")]
-    Failed {
-        files: &'a BTreeSet<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        error: Option<&'a Error>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        deploy: Option<&'a Deploy>,
-    },
 }
 
 /// Deploys one artifact on every save.

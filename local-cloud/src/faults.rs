@@ -2,6 +2,7 @@
 //!
 //! Both are wrapped around the services by the server: no service knows of them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,6 +42,11 @@ pub enum Action {
     StallAfter,
     /// Waits this long, then does what was asked.
     Delay(Duration),
+    /// Waits until [`Faults::open`] opens this gate, then does what was asked.
+    Hold {
+        /// The gate's number, of the test's own choosing.
+        gate: u32,
+    },
     /// Answers, but closes the connection after this many bytes of the body.
     CutBody {
         /// Bytes of the body that still arrive.
@@ -72,6 +78,7 @@ impl fmt::Display for Action {
             Self::Stall => write!(f, "stall before acting"),
             Self::StallAfter => write!(f, "stall after acting"),
             Self::Delay(time) => write!(f, "delay of {} ms", time.as_millis()),
+            Self::Hold { gate } => write!(f, "held at gate {gate}"),
             Self::CutBody { after } => write!(f, "body cut after {after} bytes"),
             Self::StallBody { after } => write!(f, "body stalled after {after} bytes"),
             Self::ShortBody { missing } => write!(f, "body short of {missing} bytes"),
@@ -178,6 +185,8 @@ pub struct Faults {
     state: Mutex<State>,
     /// Until when there is no connection.
     away: watch::Sender<Option<Instant>>,
+    /// Those that were opened.
+    gates: watch::Sender<BTreeSet<u32>>,
 }
 
 #[derive(Debug)]
@@ -191,7 +200,8 @@ struct State {
 
 impl Faults {
     pub(crate) fn new(link: Link) -> Self {
-        Self { state: Mutex::new(State { faults: Vec::new(), link, free: [None; 2] }), away: watch::Sender::new(None) }
+        let state = Mutex::new(State { faults: Vec::new(), link, free: [None; 2] });
+        Self { state, away: watch::Sender::new(None), gates: watch::Sender::default() }
     }
 
     /// Adds a fault. Of several that match a call, the one injected first decides.
@@ -213,6 +223,19 @@ impl Faults {
     /// Ends a [`Faults::go_away`] before its time.
     pub fn come_back(&self) {
         self.away.send_replace(None);
+    }
+
+    /// Opens a gate, for good: what is held at it goes on.
+    pub fn open(&self, gate: u32) {
+        self.gates.send_modify(|open| {
+            open.insert(gate);
+        });
+    }
+
+    /// Waits until the gate is open.
+    pub(crate) async fn pass(&self, gate: u32) {
+        // Its sender is `self`: it can't be gone.
+        let _ = self.gates.subscribe().wait_for(|open| open.contains(&gate)).await;
     }
 
     /// Until when the cloud is away, if it is, and every change of that.

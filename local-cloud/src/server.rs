@@ -215,6 +215,10 @@ async fn exchange(
             tokio::time::sleep(time).await;
             dispatch(services, &target, request, &entry).await
         }
+        Some(Action::Hold { gate }) => {
+            services.faults.pass(gate).await;
+            dispatch(services, &target, request, &entry).await
+        }
         _ => dispatch(services, &target, request, &entry).await,
     };
     let mut early_end = None;

@@ -4,10 +4,11 @@
 //! written until all of it has been found in order. From the patch on, everything is finished (see
 //! [`crate::interrupt`]), because the artifact and the functions belong together.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use zipedit::{Changes, Content, EntryName, Object as _, Options, Report, Stop, Strategy};
+use zipedit::{Changes, Content, EntryName, Object as _, Options, Report, S3Store, Stop, Strategy};
 
 use crate::affected::{Effects, Question};
 use crate::aws::Cloud;
@@ -16,9 +17,10 @@ use crate::error::{Error, Result};
 use crate::functions::{self, Function};
 use crate::guards;
 use crate::interrupt::{Interrupts, nothing_changed};
+use crate::lookout::Newer;
 use crate::memory::{Deployed, Memory};
 use crate::project::{Affected, ArtifactUrl, Deletion, Diff, Functions, Project, Scan, Via};
-use crate::rollout::{Rollout, behind, is_called, live_sha256};
+use crate::rollout::{RolledOut, Rollout, Since, behind, is_called, live_sha256};
 use crate::stamp::{self, Writer};
 use crate::ui::{Ui, bytes, count, duration};
 use crate::update::{Outcome, Status, Target};
@@ -53,11 +55,14 @@ pub(crate) struct Deploy {
     /// Whether everything that was asked for is done.
     pub(crate) ok: bool,
     pub(crate) dry_run: bool,
-    /// As it is now.
+    /// As this run left it.
     pub(crate) artifact: ArtifactDocument,
     pub(crate) changes: DiffDocument,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) patch: Option<PatchDocument>,
+    /// What somebody else made of it before this run had ended: that is what the functions run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) newer: Option<Newer>,
     pub(crate) functions: Vec<Outcome>,
     pub(crate) elapsed_ms: u64,
 }
@@ -136,6 +141,7 @@ impl Deployment<'_> {
             artifact: ArtifactDocument::of(&self.artifact, &comparison.artifact),
             changes: DiffDocument::of(comparison),
             patch: None,
+            newer: None,
             functions: Vec::new(),
             elapsed_ms: 0,
         };
@@ -203,49 +209,57 @@ impl Deployment<'_> {
         start: Instant,
         interrupts: &Interrupts,
     ) -> Result<(Deploy, Known)> {
-        let Found { comparison: Comparison { scan, diff, .. }, functions } = found;
-        let Changed { mut deploy, artifact, effects } = changed;
+        let Found { comparison: Comparison { store, scan, diff, .. }, functions } = found;
+        let Changed { mut deploy, mut artifact, effects } = changed;
         let memory = self.memory();
         // What was just patched in runs nowhere yet: no need to know any hash for that.
         let written = deploy.patch.as_ref().is_some_and(|patch| patch.report.strategy != Strategy::None);
-        let all_stale = written || (self.dry_run && !deploy.changes.is_empty());
+        let is_new = written || (self.dry_run && !deploy.changes.is_empty());
+        let since = if is_new { Since::New } else { Since::Nothing };
         let mut target = self.target(&deploy.artifact);
         if !written {
             let remembered = memory.recall(&self.artifact.to_string());
             let sha256 = remembered.sha256_of(&deploy.artifact.etag, target.version_id.as_deref());
             target.sha256 = sha256.map(str::to_owned);
         }
-        let rollout = Rollout { ui: self.ui, cloud: self.cloud, only: &self.only, effects: effects.as_ref() };
-        let sorted = rollout.sort(&functions, &mut target, &deploy.artifact.etag, all_stale).await?;
+        let given = Vec::new();
+        let rollout = Rollout { ui: self.ui, cloud: self.cloud, only: &self.only, effects: effects.as_ref(), given };
+        let sorted = rollout.sort(&functions, &mut target, since).await?;
         let scan = if self.dry_run {
             deploy.functions = sorted.rehearsed(effects.as_ref());
             scan
         } else {
             // Written down first: whatever ends this run, the next one knows who was still to be updated.
-            self.remember(&memory, &deploy.artifact, &target, sorted.behind());
+            self.remember(&memory, &target, sorted.behind());
             // Nobody has to wait for the index while functions are being updated.
-            let (scan, outcomes) =
-                tokio::join!(self.record_deployed(scan, diff), rollout.update(sorted, &target, interrupts));
-            let (scan, outcomes) = (scan?, outcomes?);
+            let (recorded, rolled_out) =
+                tokio::join!(self.record_deployed(scan, diff), rollout.update(sorted, &mut target, interrupts));
+            let ((scan, diff), RolledOut { outcomes, newer }) = (recorded?, rolled_out?);
             target.sha256 = target.sha256.or_else(|| live_sha256(&outcomes));
-            self.remember(&memory, &deploy.artifact, &target, behind(&outcomes));
+            self.remember(&memory, &target, behind(&outcomes));
             deploy.functions = outcomes;
+            if let Some(newer) = newer {
+                artifact = None;
+                let superseded = if written { superseded(&store, &diff).await } else { Vec::new() };
+                deploy.ok = superseded.is_empty();
+                deploy.newer = Some(Newer { superseded, ..newer });
+            }
             scan
         };
-        deploy.ok = deploy.functions.iter().all(|outcome| outcome.status != Status::Failed);
+        deploy.ok &= deploy.functions.iter().all(|outcome| outcome.status != Status::Failed);
         deploy.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok((deploy, Known { artifact, scan, functions }))
     }
 
     /// Teaches the index what the artifact holds now. It learns from a run without changes, too.
-    async fn record_deployed(&self, mut scan: Scan, diff: Diff) -> Result<Scan> {
-        let (scan, recorded) = in_background(move || {
+    async fn record_deployed(&self, mut scan: Scan, diff: Diff) -> Result<(Scan, Diff)> {
+        let (scan, diff, recorded) = in_background(move || {
             let recorded = scan.record_deployed(&diff);
-            (scan, recorded)
+            (scan, diff, recorded)
         })
         .await?;
         self.only_a_warning(recorded.map_err(|error| project_error(&error)));
-        Ok(scan)
+        Ok((scan, diff))
     }
 
     fn memory(&self) -> Memory {
@@ -328,18 +342,20 @@ impl Deployment<'_> {
             bucket: self.artifact.bucket.clone(),
             key: self.artifact.key.clone(),
             version_id: artifact.version_id.clone(),
+            etag: artifact.etag.clone(),
             size: artifact.size,
             sha256: None,
             again: "quickdeploy".to_owned(),
         }
     }
 
-    fn remember(&self, memory: &Memory, artifact: &ArtifactDocument, target: &Target, behind: Vec<String>) {
-        let deployed = Deployed::new(&artifact.etag, target.version_id.as_deref(), target.sha256.clone(), behind);
-        self.only_a_warning(memory.store(&artifact.url, deployed));
+    fn remember(&self, memory: &Memory, target: &Target, behind: Vec<String>) {
+        let url = self.artifact.to_string();
+        let deployed = Deployed::new(&target.etag, target.version_id.as_deref(), target.sha256.clone(), behind);
+        self.only_a_warning(memory.store(&url, deployed));
         if let (Some(version), Some(sha256)) = (&target.version_id, &target.sha256) {
             let cache = Cache::in_directory(self.project.settings().state_dir.as_deref());
-            self.only_a_warning(cache.learn_sha256(&artifact.url, version, sha256));
+            self.only_a_warning(cache.learn_sha256(&url, version, sha256));
         }
     }
 
@@ -382,6 +398,20 @@ impl Deployment<'_> {
         ));
         self.ui.detail(moved(&done.report, "copied inside S3"));
     }
+}
+
+/// Names of what this run has put or deleted and is something else by now. None, where the artifact can't be read: then
+/// nobody knows.
+async fn superseded(store: &S3Store, diff: &Diff) -> Vec<String> {
+    let Ok(artifact) = zipedit::open(store).await else { return Vec::new() };
+    let entries: BTreeMap<String, (u64, u32)> = artifact
+        .directory()
+        .entries()
+        .map(|entry| (entry.name().into_owned(), (entry.size(), entry.crc32())))
+        .collect();
+    let put = diff.puts().filter(|put| entries.get(&put.name) != Some(&(put.size, put.crc32)));
+    let deleted = diff.deleted.iter().filter(|name| entries.contains_key(*name));
+    put.map(|put| &put.name).chain(deleted).cloned().collect()
 }
 
 /// Reads the changed files and checks that they are still what was compared. They have no modes: a replaced entry keeps

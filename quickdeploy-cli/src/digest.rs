@@ -12,13 +12,13 @@ use crate::aws::Cloud;
 use crate::error::{Error, Result};
 use crate::update::Target;
 
-/// base64 of the SHA-256 of exactly the object with this ETag: what Lambda calls CodeSha256.
+/// base64 of the SHA-256 of exactly the object with the target's ETag: what Lambda calls CodeSha256.
 ///
 /// # Errors
 ///
 /// The object was replaced meanwhile, or can't be read.
-pub(crate) async fn sha256(cloud: &Cloud, target: &Target, etag: &str) -> Result<String> {
-    if let Some(known) = stored(cloud, target, etag).await {
+pub(crate) async fn sha256(cloud: &Cloud, target: &Target) -> Result<String> {
+    if let Some(known) = stored(cloud, target).await {
         return Ok(known);
     }
     let what = format!("could not read s3://{}/{}", target.bucket, target.key);
@@ -28,7 +28,7 @@ pub(crate) async fn sha256(cloud: &Cloud, target: &Target, etag: &str) -> Result
         .bucket(&target.bucket)
         .key(&target.key)
         .set_version_id(target.version_id.clone())
-        .if_match(etag)
+        .if_match(&target.etag)
         .send()
         .await
         .map_err(|error| cloud.explain(&what, &error))?;
@@ -45,14 +45,14 @@ pub(crate) async fn sha256(cloud: &Cloud, target: &Target, etag: &str) -> Result
     Ok(BASE64.encode(hash.finalize()))
 }
 
-async fn stored(cloud: &Cloud, target: &Target, etag: &str) -> Option<String> {
+async fn stored(cloud: &Cloud, target: &Target) -> Option<String> {
     let head = cloud
         .s3
         .head_object()
         .bucket(&target.bucket)
         .key(&target.key)
         .set_version_id(target.version_id.clone())
-        .if_match(etag)
+        .if_match(&target.etag)
         .checksum_mode(ChecksumMode::Enabled)
         .send()
         .await

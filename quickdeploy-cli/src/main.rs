@@ -22,6 +22,7 @@ mod interrupt;
 mod invoke;
 mod live_code;
 mod logs;
+mod lookout;
 mod memory;
 mod project;
 mod rate;

@@ -22,7 +22,7 @@ use crate::guards;
 use crate::interrupt::{Interrupts, nothing_changed};
 use crate::memory::{Deployed, Memory};
 use crate::project::{Affected, ArtifactUrl, Deletion, Functions, Project, Scan};
-use crate::rollout::{Rollout, behind, live_sha256};
+use crate::rollout::{RolledOut, Rollout, Since, behind, live_sha256};
 use crate::stamp::{self, Writer, Written};
 use crate::ui::{Ui, ago, bytes, moment, plural};
 use crate::update::{Status, Target};
@@ -119,6 +119,7 @@ impl Rollback<'_> {
             changes: destination.changes.clone(),
             restored: false,
             local: None,
+            newer: None,
             functions: Vec::new(),
             elapsed_ms: 0,
             again: again.clone(),
@@ -129,6 +130,7 @@ impl Rollback<'_> {
             bucket: self.artifact.bucket.clone(),
             key: self.artifact.key.clone(),
             version_id: document.artifact.version_id.clone(),
+            etag: String::new(),
             size,
             sha256: code_sha256,
             again,
@@ -158,18 +160,26 @@ impl Rollback<'_> {
         if !will_differ && target.sha256.is_none() {
             target.sha256 = remembered.sha256_of(&etag, target.version_id.as_deref()).map(str::to_owned);
         }
-        let rollout = Rollout { ui: self.ui, cloud: self.cloud, only: &[], effects: effects.as_ref() };
-        // Without its hash, a function with code of the same length may or may not run it: it is sent again.
-        let all_stale = will_differ && target.sha256.is_none();
-        let sorted = rollout.sort(&found.functions, &mut target, &etag, all_stale).await?;
+        target.etag = etag;
+        let given = Vec::new();
+        let rollout = Rollout { ui: self.ui, cloud: self.cloud, only: &[], effects: effects.as_ref(), given };
+        let since = match &target.sha256 {
+            _ if !will_differ => Since::Nothing,
+            Some(_) if self.dry_run => Since::Nothing,
+            Some(_) => Since::Replaced,
+            // Without its hash, a function with code of the same length may or may not run it: it is sent again.
+            None => Since::New,
+        };
+        let sorted = rollout.sort(&found.functions, &mut target, since).await?;
         document.functions = if self.dry_run {
             sorted.rehearsed(effects.as_ref())
         } else {
             // Written down first: whatever ends this run, the next one knows who was still to be updated.
-            self.remember(&memory, &cache, &etag, &target, sorted.behind());
-            let outcomes = rollout.update(sorted, &target, interrupts).await?;
+            self.remember(&memory, &cache, &target, sorted.behind());
+            let RolledOut { outcomes, newer } = rollout.update(sorted, &mut target, interrupts).await?;
             target.sha256 = target.sha256.or_else(|| live_sha256(&outcomes));
-            self.remember(&memory, &cache, &etag, &target, behind(&outcomes));
+            self.remember(&memory, &cache, &target, behind(&outcomes));
+            document.newer = newer;
             outcomes
         };
         self.only_a_warning(cache.learn(&self.artifact.to_string(), &looked.news));
@@ -412,9 +422,9 @@ impl Rollback<'_> {
         }
     }
 
-    fn remember(&self, memory: &Memory, cache: &Cache, etag: &str, target: &Target, behind: Vec<String>) {
+    fn remember(&self, memory: &Memory, cache: &Cache, target: &Target, behind: Vec<String>) {
         let url = self.artifact.to_string();
-        let deployed = Deployed::new(etag, target.version_id.as_deref(), target.sha256.clone(), behind);
+        let deployed = Deployed::new(&target.etag, target.version_id.as_deref(), target.sha256.clone(), behind);
         self.only_a_warning(memory.store(&url, deployed));
         if let (Some(version), Some(sha256)) = (&target.version_id, &target.sha256) {
             self.only_a_warning(cache.learn_sha256(&url, version, sha256));

@@ -2,19 +2,23 @@
 //! while they are under way.
 //!
 //! Whatever changed the artifact (a patch, a rollback), from then on it and the functions belong together: a first
-//! Ctrl-C lets the updates finish.
+//! Ctrl-C lets the updates finish. So does another deployment: [`convergence`].
+
+mod convergence;
 
 use crate::affected::{Effect, Effects, Judgement, judge};
 use crate::aws::Cloud;
 use crate::digest;
 use crate::error::{Error, Result};
-use crate::functions::{Function, Live, Staleness, staleness};
+use crate::functions::{self, Function, Live, Staleness, staleness};
 use crate::interrupt::Interrupts;
+use crate::lookout::Newer;
 use crate::ui::Ui;
-use crate::update::{Outcome, Status, Target, update_all};
+use crate::update::{Outcome, Status, Target};
+use convergence::{Converged, Convergence};
 
 /// Who is told, and which functions were asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Rollout<'a> {
     pub(crate) ui: &'a Ui,
     pub(crate) cloud: &'a Cloud,
@@ -23,6 +27,28 @@ pub(crate) struct Rollout<'a> {
     /// What the change means for each function, where imports were followed: those that it doesn't affect are left
     /// alone.
     pub(crate) effects: Option<&'a Effects>,
+    /// Names of functions that this run has given the artifact already, by other means: creating them, or a stack.
+    pub(crate) given: Vec<String>,
+}
+
+/// What this run has done to the artifact since the functions were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// Nothing.
+    Nothing,
+    /// It has written bytes that a function may have run before: those that seem to run them are read again, because
+    /// somebody else can have given them the artifact in between.
+    Replaced,
+    /// It has written bytes that no function can run yet.
+    New,
+}
+
+/// What became of the functions.
+#[derive(Debug)]
+pub(crate) struct RolledOut {
+    pub(crate) outcomes: Vec<Outcome>,
+    /// The version that came after this run's own, and that its functions run now.
+    pub(crate) newer: Option<Newer>,
 }
 
 /// Functions by what has to be done about them.
@@ -34,19 +60,13 @@ pub(crate) struct Sorted {
 }
 
 impl Rollout<'_> {
-    /// Which functions run the artifact with this ETag, and which don't; all don't, when it is known that it is new.
+    /// Which functions run the artifact, and which don't.
     ///
     /// # Errors
     ///
     /// The artifact had to be read to know its SHA-256, and could not be.
-    pub(crate) async fn sort(
-        &self,
-        functions: &[Function],
-        target: &mut Target,
-        etag: &str,
-        all_stale: bool,
-    ) -> Result<Sorted> {
-        let sort = |target: &Target| {
+    pub(crate) async fn sort(&self, functions: &[Function], target: &mut Target, since: Since) -> Result<Sorted> {
+        let judge_one = |function: &Function, target: &Target| {
             let live = Live {
                 bucket: &target.bucket,
                 key: &target.key,
@@ -54,8 +74,10 @@ impl Rollout<'_> {
                 size: target.size,
                 sha256: target.sha256.as_deref(),
             };
-            let stale = |function: &Function| if all_stale { Staleness::Stale } else { staleness(function, &live) };
-            functions.iter().map(|function| (function.clone(), stale(function))).collect::<Vec<_>>()
+            if since == Since::New { Staleness::Stale } else { staleness(function, &live) }
+        };
+        let sort = |target: &Target| -> Vec<(Function, Staleness)> {
+            functions.iter().map(|function| (function.clone(), judge_one(function, target))).collect()
         };
         let mut sorted = sort(target);
         // Where the files are known to be the same or other ones, their hash doesn't matter.
@@ -63,10 +85,22 @@ impl Rollout<'_> {
         if sorted.iter().any(|(function, staleness)| *staleness == Staleness::Unsure && is_open(function)) {
             // Lengths are equal and nobody remembers the hash.
             let progress = self.ui.progress("Hashing the artifact");
-            target.sha256 = Some(digest::sha256(self.cloud, target, etag).await?);
+            target.sha256 = Some(digest::sha256(self.cloud, target).await?);
             drop(progress);
             self.ui.verbose("the artifact was read once to know its SHA-256; it is remembered from now on");
             sorted = sort(target);
+        }
+        if since == Since::Replaced {
+            let current = sorted.iter_mut().filter(|(_, staleness)| *staleness == Staleness::Current);
+            let again = current.map(async |(function, staleness)| {
+                // One that can't be read is sent the artifact, and its error comes of that.
+                *staleness = Staleness::Stale;
+                if let Ok(now) = functions::read(self.cloud, &function.name).await {
+                    *staleness = judge_one(&now, target);
+                    *function = now;
+                }
+            });
+            futures::future::join_all(again).await;
         }
         let mut stale = Vec::new();
         let mut outcomes = Vec::new();
@@ -90,7 +124,8 @@ impl Rollout<'_> {
         self.effects?.of(&function.name)
     }
 
-    /// Updates the stale ones, and waits until they are live.
+    /// Updates the stale ones, and waits until they are live. Where another version of the artifact came after this one,
+    /// `target` is that version in the end.
     ///
     /// # Errors
     ///
@@ -98,45 +133,45 @@ impl Rollout<'_> {
     pub(crate) async fn update(
         &self,
         sorted: Sorted,
-        target: &Target,
+        target: &mut Target,
         interrupts: &Interrupts,
-    ) -> Result<Vec<Outcome>> {
+    ) -> Result<RolledOut> {
         let Sorted { stale, settled } = sorted;
         let mut outcomes = settled;
-        if stale.is_empty() {
-            return Ok(outcomes);
+        if stale.is_empty() && self.given.is_empty() {
+            return Ok(RolledOut { outcomes, newer: None });
         }
         let progress = self.ui.progress("Updating");
         progress.of(stale.len());
         let before = interrupts.so_far();
-        let updating = update_all(self.cloud, &stale, target, |outcome| {
-            progress.advance();
-            match &outcome.error {
-                None => self.ui.verbose(format!("`{}` is live", outcome.name)),
-                Some(error) => self.ui.verbose(error),
-            }
-        });
-        tokio::pin!(updating);
+        let again = target.again.clone();
+        let convergence = Convergence { ui: self.ui, cloud: self.cloud, stale: &stale, given: &self.given };
+        let converging = convergence.reach(target, &progress);
+        tokio::pin!(converging);
         let told = async {
             interrupts.nth(before.max(1)).await;
             self.ui.warning(
                 "interrupted: the artifact is changed already, so the functions are brought up to it first",
-                &[format!("press Ctrl-C again to leave them stale; `{}` picks them up", target.again)],
+                &[format!("press Ctrl-C again to leave them stale; `{again}` picks them up")],
             );
             interrupts.nth(before.max(1) + 1).await;
         };
-        tokio::select! {
-            updated = &mut updating => outcomes.extend(updated.into_iter().map(|outcome| {
-                let reason = why(self.effects.and_then(|effects| effects.of(&outcome.name)));
-                outcome.because(reason)
-            })),
+        let newer = tokio::select! {
+            Converged { outcomes: updated, newer } = &mut converging => {
+                outcomes.retain(|settled| !updated.iter().any(|outcome| outcome.name == settled.name));
+                outcomes.extend(updated.into_iter().map(|outcome| {
+                    let reason = why(self.effects.and_then(|effects| effects.of(&outcome.name)));
+                    outcome.because(reason)
+                }));
+                newer
+            }
             () = told => {
                 return Err(Error::new("Interrupted", "interrupted while functions were updated: some may run the old code")
-                    .hint(format!("run `{}` again: it brings the rest up to the artifact", target.again)));
+                    .hint(format!("run `{again}` again: it brings the rest up to the artifact")));
             }
-        }
+        };
         outcomes.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(outcomes)
+        Ok(RolledOut { outcomes, newer })
     }
 }
 

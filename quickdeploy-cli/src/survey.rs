@@ -270,6 +270,7 @@ impl Survey<'_> {
             bucket: self.artifact.bucket.clone(),
             key: self.artifact.key.clone(),
             version_id: object.version_id().map(str::to_owned),
+            etag: object.etag().to_owned(),
             size: object.size(),
             sha256: remembered.sha256_of(object.etag(), object.version_id()).map(str::to_owned),
             again: "quickdeploy".to_owned(),
@@ -288,7 +289,7 @@ impl Survey<'_> {
         let effects = self.effects(comparison, found, &sorted, target.sha256.as_deref()).await?;
         if effects.is_none() && sorted.contains(&Staleness::Unsure) {
             // Lengths are equal and nobody remembers the hash: the artifact is read through, once.
-            let sha256 = digest::sha256(self.cloud, &target, object.etag()).await?;
+            let sha256 = digest::sha256(self.cloud, &target).await?;
             if let Some(version) = &target.version_id {
                 drop(cache.learn_sha256(&self.artifact.to_string(), version, &sha256));
             }

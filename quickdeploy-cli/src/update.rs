@@ -6,6 +6,12 @@
 //! sent anything: Lambda would take it down the same path again for nothing.
 //!
 //! A function that fails is reported and leaves the others alone. It stays stale, and the next run picks it up.
+//!
+//! That others deploy the same artifact at the same time is the matter of [`crate::rollout::convergence`]: it is told when
+//! the last update was taken, and may want a further [`Round`].
+
+mod latch;
+mod outcome;
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -13,13 +19,16 @@ use std::time::Duration;
 use aws_sdk_lambda::operation::update_function_code::UpdateFunctionCodeError;
 use aws_sdk_lambda::types::{LastUpdateStatus, S3ObjectStorageMode};
 use futures::stream::{FuturesUnordered, StreamExt};
-use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::aws::Cloud;
 use crate::error::{Error, Result};
 use crate::functions::{Function, UpdateState, read};
+use crate::lookout::Lookout;
 use crate::retry::retried;
+pub(crate) use latch::Latch;
+use latch::Ticket;
+pub(crate) use outcome::{Outcome, Status, Target};
 
 /// Polling begins with this pause …
 const FIRST_POLL: Duration = Duration::from_millis(200);
@@ -27,107 +36,32 @@ const FIRST_POLL: Duration = Duration::from_millis(200);
 const SLOWEST_POLL: Duration = Duration::from_secs(1);
 /// A function that isn't live by then is given up. AWS needs seconds; a function in a VPC, or a large one, a minute.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// AWS could not carry an update out.
+const UPDATE_FAILED: &str = "UpdateFailed";
+/// A function was given other code by somebody else, after this run's update.
+pub(crate) const OVERTAKEN: &str = "Overtaken";
+/// A function got other code than the artifact was, or than the other functions got.
+pub(crate) const MISMATCH: &str = "Mismatch";
 
-/// The artifact that functions are pointed at.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) bucket: String,
-    pub(crate) key: String,
-    /// `None` in a bucket without versions: then the object may change between two functions, and the CodeSha256 tells.
-    pub(crate) version_id: Option<String>,
-    /// Length of the artifact in bytes.
-    pub(crate) size: u64,
-    /// base64 of its SHA-256, where it is known.
-    pub(crate) sha256: Option<String>,
-    /// The command that, run again, brings functions that failed up to this artifact: for hints.
-    pub(crate) again: String,
+/// Which time it is that these functions are updated in one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Round {
+    /// They are known to run something else, as they were read.
+    First,
+    /// Others update them too: each is looked at before it is sent anything.
+    Further,
 }
 
-/// How it went for one function.
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Outcome {
-    pub(crate) name: String,
-    pub(crate) status: Status,
-    /// What it ran before.
-    pub(crate) previous_code_sha256: String,
-    /// What it runs now, as far as is known.
-    pub(crate) code_sha256: String,
-    /// Length of the zip that it runs now, in bytes.
-    pub(crate) code_size: u64,
-    /// From the first request about it to the last, in ms.
-    pub(crate) elapsed_ms: u64,
-    /// Why its status is that, where imports were followed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) error: Option<Error>,
-}
-
-/// What a function ended as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum Status {
-    /// It was updated, and runs the artifact.
-    Live,
-    /// It ran the artifact already; nothing was sent.
-    Current,
-    /// It does not run the artifact.
-    Failed,
-    /// It was not asked for in this run, and does not run the artifact.
-    Stale,
-    /// It runs older code that it has no need to leave: it loads nothing of what changed since.
-    Unaffected,
-}
-
-impl Outcome {
-    /// For a function that nothing was done to.
-    pub(crate) fn untouched(function: &Function, status: Status) -> Self {
-        Self {
-            name: function.name.clone(),
-            status,
-            previous_code_sha256: function.code_sha256.clone(),
-            code_sha256: function.code_sha256.clone(),
-            code_size: function.code_size,
-            elapsed_ms: 0,
-            reason: None,
-            error: None,
-        }
-    }
-
-    /// With the reason for its status.
-    pub(crate) fn because(self, reason: Option<String>) -> Self {
-        Self { reason, ..self }
-    }
-}
-
-/// Updates every function, in parallel. `done` is told each outcome as it comes in.
-pub(crate) async fn update_all(
-    cloud: &Cloud,
-    functions: &[Function],
-    target: &Target,
-    mut done: impl FnMut(&Outcome),
-) -> Vec<Outcome> {
-    let updates = Updates { cloud, target, sha256: Mutex::new(target.sha256.clone()) };
-    let mut running: FuturesUnordered<_> = functions.iter().map(|function| updates.one(function)).collect();
-    let mut outcomes = Vec::with_capacity(functions.len());
-    while let Some(outcome) = running.next().await {
-        done(&outcome);
-        outcomes.push(outcome);
-    }
-    drop(running);
-    updates.agree(&mut outcomes);
-    outcomes.sort_by(|a, b| a.name.cmp(&b.name));
-    outcomes
-}
-
-struct Updates<'a> {
+/// One round of updates.
+pub(crate) struct Updates<'a> {
     cloud: &'a Cloud,
     target: &'a Target,
+    round: Round,
+    lookout: &'a Lookout<'a>,
     /// The artifact's CodeSha256, once it is known.
     sha256: Mutex<Option<String>>,
+    /// In a further round, held by the one whose update is to tell the CodeSha256: the others may run it already.
+    pilot: tokio::sync::Mutex<()>,
 }
 
 /// What a function runs, in an answer.
@@ -136,10 +70,41 @@ struct Runs {
     size: u64,
 }
 
+impl<'a> Updates<'a> {
+    /// To this target. `lookout` is asked where somebody else deploys, too.
+    pub(crate) fn of(cloud: &'a Cloud, target: &'a Target, round: Round, lookout: &'a Lookout<'a>) -> Self {
+        let sha256 = Mutex::new(target.sha256.clone());
+        Self { cloud, target, round, lookout, sha256, pilot: tokio::sync::Mutex::new(()) }
+    }
+}
+
 impl Updates<'_> {
-    async fn one(&self, function: &Function) -> Outcome {
+    /// Updates every function, in parallel. `sent` opens when Lambda has taken the last update that this sends. `done` is
+    /// told each outcome as it comes in.
+    pub(crate) async fn all(
+        &self,
+        functions: &[Function],
+        sent: &Latch,
+        mut done: impl FnMut(&Outcome),
+    ) -> Vec<Outcome> {
+        // All tickets at once: those that wait for their turn have not come by.
+        let tickets: Vec<Ticket<'_>> = functions.iter().map(|_| sent.ticket()).collect();
+        let mut running: FuturesUnordered<_> =
+            functions.iter().zip(tickets).map(|(function, ticket)| self.one(function, ticket)).collect();
+        let mut outcomes = Vec::with_capacity(functions.len());
+        while let Some(outcome) = running.next().await {
+            done(&outcome);
+            outcomes.push(outcome);
+        }
+        drop(running);
+        self.agree(&mut outcomes);
+        outcomes.sort_by(|a, b| a.name.cmp(&b.name));
+        outcomes
+    }
+
+    async fn one(&self, function: &Function, ticket: Ticket<'_>) -> Outcome {
         let start = Instant::now();
-        let result = match tokio::time::timeout(PATIENCE, self.bring_live(function)).await {
+        let result = match tokio::time::timeout(PATIENCE, self.bring_live(function, ticket)).await {
             Ok(result) => result,
             Err(_) => Err(Error::new(
                 "Timeout",
@@ -163,16 +128,37 @@ impl Updates<'_> {
         outcome
     }
 
-    async fn bring_live(&self, function: &Function) -> Result<(Status, Runs)> {
-        if matches!(function.update, UpdateState::InProgress) {
-            let settled = self.settled(&function.name, FIRST_POLL).await?;
-            if let Some(runs) = self.already(&settled) {
-                return Ok((Status::Current, runs));
+    /// The ticket goes when nothing more is sent about this function.
+    async fn bring_live(&self, function: &Function, ticket: Ticket<'_>) -> Result<(Status, Runs)> {
+        let pilot = match self.round {
+            Round::First => {
+                if matches!(function.update, UpdateState::InProgress) {
+                    let settled = self.settled(&function.name, FIRST_POLL).await?;
+                    if let Some(runs) = self.already(&settled) {
+                        return Ok((Status::Current, runs));
+                    }
+                }
+                None
             }
-        }
+            Round::Further => {
+                let settled = match self.settled(&function.name, Duration::ZERO).await {
+                    Ok(settled) => Some(settled),
+                    // Of code that is to be replaced anyway.
+                    Err(error) if error.error_type() == UPDATE_FAILED => None,
+                    Err(error) => return Err(error),
+                };
+                let pilot = self.pilot.lock().await;
+                let pilot = self.known().is_none().then_some(pilot);
+                if let Some(runs) = settled.and_then(|settled| self.already(&settled)) {
+                    return Ok((Status::Live, runs));
+                }
+                pilot
+            }
+        };
         loop {
             match self.send(function).await {
                 Ok(sent) => {
+                    drop((ticket, pilot));
                     let live = self.settled(&function.name, sent.first_poll).await?;
                     return self.verify(&live, &sent.runs).map(|runs| (Status::Live, runs));
                 }
@@ -181,6 +167,9 @@ impl Updates<'_> {
                     let settled = self.settled(&function.name, FIRST_POLL).await?;
                     if let Some(runs) = self.already(&settled) {
                         return Ok((Status::Live, runs));
+                    }
+                    if self.lookout.is_out_of_date().await {
+                        return Err(self.out_of_date(&function.name));
                     }
                 }
                 Err(Refusal::Final(error)) => return Err(error),
@@ -245,6 +234,13 @@ impl Updates<'_> {
         }
     }
 
+    /// A further round brings it to the version that came after.
+    fn out_of_date(&self, name: &str) -> Error {
+        let Target { bucket, key, again, .. } = self.target;
+        Error::new(OVERTAKEN, format!("`{name}` was not updated: s3://{bucket}/{key} has a newer version"))
+            .hint(format!("run `{again}` again"))
+    }
+
     /// It was there when this run began.
     fn gone(&self, name: &str) -> Error {
         Error::new("FunctionNotFound", format!("`{name}` is gone: it was deleted since this run began")).hint(format!(
@@ -266,7 +262,7 @@ impl Updates<'_> {
                 UpdateState::InProgress => {}
                 UpdateState::Successful => return Ok(function),
                 UpdateState::Failed { code, reason } => {
-                    return Err(Error::new("UpdateFailed", format!("AWS could not update `{name}`: {code}: {reason}"))
+                    return Err(Error::new(UPDATE_FAILED, format!("AWS could not update `{name}`: {code}: {reason}"))
                         .hint(format!("it still runs its old code; `{}` again retries it", self.target.again)));
                 }
             }
@@ -276,11 +272,21 @@ impl Updates<'_> {
 
     /// What a settled function runs, when that is the artifact.
     fn already(&self, function: &Function) -> Option<Runs> {
-        let known = self.sha256.lock().ok()?.clone()?;
-        let same = function.code_sha256 == known && function.code_size == self.target.size;
-        // A reference is to a version, whatever the bytes are: let it be sent.
-        (same && function.referenced.is_none())
-            .then(|| Runs { sha256: function.code_sha256.clone(), size: function.code_size })
+        let target = self.target;
+        let same = match &function.referenced {
+            // Whatever the bytes are, it is the version that counts.
+            Some(reference) => {
+                (&reference.bucket, &reference.key) == (&target.bucket, &target.key)
+                    && reference.version_id.is_some()
+                    && reference.version_id == target.version_id
+            }
+            None => self.known()? == function.code_sha256 && function.code_size == target.size,
+        };
+        same.then(|| Runs { sha256: function.code_sha256.clone(), size: function.code_size })
+    }
+
+    fn known(&self) -> Option<String> {
+        self.sha256.lock().ok()?.clone()
     }
 
     fn learn(&self, sha256: &str) {
@@ -294,14 +300,14 @@ impl Updates<'_> {
         let target = self.target;
         if live.code_sha256 != sent.sha256 {
             return Err(Error::new(
-                "Overtaken",
+                OVERTAKEN,
                 format!("`{}` runs other code than it was sent: someone else updated it meanwhile", live.name),
             )
             .hint(format!("run `{}` again, if this code shall win", target.again)));
         }
         if live.code_size != target.size {
             return Err(Error::new(
-                "Mismatch",
+                MISMATCH,
                 format!(
                     "`{}` runs {} bytes of code, but s3://{}/{} had {}: it was replaced meanwhile",
                     live.name, live.code_size, target.bucket, target.key, target.size
@@ -314,13 +320,13 @@ impl Updates<'_> {
 
     /// All have to run the same code: those that differ from the others (or from what is known) have failed.
     fn agree(&self, outcomes: &mut [Outcome]) {
-        let Some(known) = self.sha256.lock().ok().and_then(|known| known.clone()) else { return };
+        let Some(known) = self.known() else { return };
         for outcome in outcomes {
             if outcome.status != Status::Failed && outcome.code_sha256 != known {
                 outcome.status = Status::Failed;
                 outcome.error = Some(
                     Error::new(
-                        "Mismatch",
+                        MISMATCH,
                         format!(
                             "`{}` runs other code than the other functions: the artifact changed meanwhile",
                             outcome.name
@@ -358,15 +364,12 @@ mod tests {
     use super::*;
     use crate::functions::tests::function;
 
-    fn updates<'a>(cloud: &'a Cloud, target: &'a Target) -> Updates<'a> {
-        Updates { cloud, target, sha256: Mutex::new(target.sha256.clone()) }
-    }
-
     fn target() -> Target {
         Target {
             bucket: "b".into(),
             key: "k".into(),
             version_id: None,
+            etag: "\"e\"".into(),
             size: 10,
             sha256: None,
             again: "quickdeploy".into(),
@@ -390,23 +393,28 @@ mod tests {
     #[test]
     fn code_of_another_length_than_the_artifact_is_not_called_live() {
         let (cloud, target) = (cloud(), target());
+        let lookout = Lookout::of(&cloud, &target);
         let sent = Runs { sha256: "A".into(), size: 11 };
-        let error = updates(&cloud, &target).verify(&function("f", "A", 11), &sent).err().unwrap();
+        let error =
+            Updates::of(&cloud, &target, Round::First, &lookout).verify(&function("f", "A", 11), &sent).err().unwrap();
         assert_eq!(error.error_type(), "Mismatch");
     }
 
     #[test]
     fn code_that_someone_else_sent_meanwhile_is_not_called_live() {
         let (cloud, target) = (cloud(), target());
+        let lookout = Lookout::of(&cloud, &target);
         let sent = Runs { sha256: "A".into(), size: 10 };
-        let error = updates(&cloud, &target).verify(&function("f", "B", 10), &sent).err().unwrap();
+        let error =
+            Updates::of(&cloud, &target, Round::First, &lookout).verify(&function("f", "B", 10), &sent).err().unwrap();
         assert_eq!(error.error_type(), "Overtaken");
     }
 
     #[test]
     fn a_function_whose_code_differs_from_the_others_has_failed() {
         let (cloud, target) = (cloud(), target());
-        let updates = updates(&cloud, &target);
+        let lookout = Lookout::of(&cloud, &target);
+        let updates = Updates::of(&cloud, &target, Round::First, &lookout);
         updates.learn("A");
         updates.learn("B");
         let mut outcomes = [

@@ -180,7 +180,7 @@ async fn an_answer_names_what_is_in_the_bucket_at_that_moment() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn functions_get_the_version_that_the_deployment_wrote_though_another_came_after() {
+async fn functions_get_the_version_that_the_deployment_wrote_or_one_that_came_after() {
     let cloud = Cloud::start().await;
     cloud.keep_versions().await;
     cloud.put(KEY, project(3, 1000)).await;
@@ -199,9 +199,7 @@ async fn functions_get_the_version_that_the_deployment_wrote_though_another_came
     write(directory.path(), "quickdeploy.toml", config);
     write(directory.path(), "util.js", "exports.handler = async () => 'edited';\n");
     // The functions are only updated when somebody else has written.
-    cloud
-        .faults()
-        .inject(Fault::on("UpdateFunctionCode").times(3).then(Action::Delay(std::time::Duration::from_secs(1))));
+    cloud.faults().inject(Fault::on("UpdateFunctionCode").times(3).then(Action::Hold { gate: 1 }));
     cloud.clear_requests();
     let deploying = cli(&cloud, directory.path(), &["deploy", "--via", "direct", "--json"]).spawn().unwrap();
     while !cloud.operations().iter().any(|operation| operation == "PutObject")
@@ -209,14 +207,18 @@ async fn functions_get_the_version_that_the_deployment_wrote_though_another_came
     {
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
-    let written = cloud.get(KEY).await;
+    let written = cloud.s3.head_object().bucket(BUCKET).key(KEY).send().await.unwrap();
     edit(&cloud.store(KEY), &puts([("later.js", "later")]), &Options::new()).await.unwrap();
-    assert_ne!(cloud.get(KEY).await, written);
+    let later = cloud.get(KEY).await;
+    cloud.faults().open(1);
     let output = deploying.wait_with_output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["artifact"]["versionId"].as_str(), written.version_id(), "what it wrote");
+    assert_eq!(answer["newer"]["size"], later.len(), "what came after");
     for name in ["one", "two", "three"] {
         let function = cloud.lambda.get_function_configuration().function_name(name).send().await.unwrap();
-        assert_eq!(function.code_sha256(), Some(sha256(&written).as_str()), "{name}");
+        assert_eq!(function.code_sha256(), Some(sha256(&later).as_str()), "{name}");
     }
 }
 

@@ -48,16 +48,7 @@ pub(super) async fn create(
 }
 
 fn failed(name: &str, elapsed_ms: u64, error: Error) -> Outcome {
-    Outcome {
-        name: name.to_owned(),
-        status: Status::Failed,
-        previous_code_sha256: String::new(),
-        code_sha256: String::new(),
-        code_size: 0,
-        elapsed_ms,
-        reason: None,
-        error: Some(error),
-    }
+    Outcome { elapsed_ms, ..Outcome::unread(name, error) }
 }
 
 async fn bring_up(

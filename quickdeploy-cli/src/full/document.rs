@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::build::Built;
 use super::role::Role;
+use crate::lookout::Newer;
 use crate::stack;
 use crate::update::Outcome;
 
@@ -27,6 +28,9 @@ pub(crate) struct FullDocument {
     /// The same for every artifact of one stack: it is deployed once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stack: Option<stack::Deployed>,
+    /// What somebody else made of the artifact before this run had ended: that is what the functions run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) newer: Option<Newer>,
     pub(crate) functions: Vec<Outcome>,
     pub(crate) elapsed_ms: u64,
 }

@@ -15,9 +15,9 @@ use crate::functions::{self, Function, UpdateState};
 use crate::guards;
 use crate::interrupt::Interrupts;
 use crate::project::{Functions, NewFunction, Settings};
-use crate::rollout::Rollout;
+use crate::rollout::{RolledOut, Rollout, Since};
 use crate::ui::Ui;
-use crate::update::{Outcome, Target};
+use crate::update::{Outcome, Status, Target};
 
 /// A function that is under way is asked for this often.
 const POLL: Duration = Duration::from_millis(300);
@@ -87,6 +87,8 @@ pub(super) struct Part<'a> {
     pub(super) cloud: &'a Cloud,
     pub(super) settings: &'a Settings,
     pub(super) with_stack: bool,
+    /// Whether the artifact was written since the functions were looked at.
+    pub(super) written: bool,
 }
 
 impl Part<'_> {
@@ -100,10 +102,9 @@ impl Part<'_> {
         wanted: Wanted,
         role: Option<&Role>,
         target: &mut Target,
-        etag: &str,
         interrupts: &Interrupts,
-    ) -> Result<Vec<Outcome>> {
-        let Self { ui, cloud, settings, with_stack } = *self;
+    ) -> Result<RolledOut> {
+        let Self { ui, cloud, settings, with_stack, written } = *self;
         let Wanted { mut there, missing } = wanted;
         let mut outcomes = match role {
             Some(role) => self.create_all(&missing, role, target, interrupts).await?,
@@ -121,11 +122,20 @@ impl Part<'_> {
             there = self.at_rest(there, interrupts).await?;
         }
         there.retain(|function| !outcomes.iter().any(|outcome| outcome.name == function.name));
-        let rollout = Rollout { ui, cloud, only: &[], effects: None };
-        let sorted = rollout.sort(&there, target, etag, false).await?;
-        outcomes.extend(rollout.update(sorted, target, interrupts).await?);
+        let created = outcomes.iter().filter(|outcome| outcome.status == Status::Live);
+        let mut given: Vec<String> = created.map(|outcome| outcome.name.clone()).collect();
+        if with_stack {
+            given.extend(there.iter().map(|function| function.name.clone()));
+        }
+        let rollout = Rollout { ui, cloud, only: &[], effects: None, given };
+        // After a stack they were read anew.
+        let since = if written && !with_stack { Since::Replaced } else { Since::Nothing };
+        let sorted = rollout.sort(&there, target, since).await?;
+        let RolledOut { outcomes: updated, newer } = rollout.update(sorted, target, interrupts).await?;
+        outcomes.retain(|outcome| !updated.iter().any(|updated| updated.name == outcome.name));
+        outcomes.extend(updated);
         outcomes.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(outcomes)
+        Ok(RolledOut { outcomes, newer })
     }
 
     async fn create_all(

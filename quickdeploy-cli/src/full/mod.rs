@@ -42,6 +42,7 @@ use crate::error::{Error, Result};
 use crate::interrupt::{Interrupts, nothing_changed};
 use crate::memory::{Deployed, Memory};
 use crate::project::{ArtifactUrl, Project};
+use crate::rollout::{self, live_sha256};
 use crate::stamp::{self, Writer};
 use crate::ui::{Ui, bytes, duration, plural};
 use crate::update::{Status, Target};
@@ -142,6 +143,7 @@ impl Full<'_> {
             role,
             upload: self.upload_document(Uploaded::Pending, object.as_ref(), start),
             stack: None,
+            newer: None,
             functions: Vec::new(),
             elapsed_ms: 0,
         };
@@ -187,12 +189,15 @@ impl Full<'_> {
         let PackageLocation { bucket, key, version_id } = stored.location();
         let Stored { start, mut document, wanted, sha256, .. } = stored;
         let again = "quickdeploy full".to_owned();
-        let mut target = Target { bucket, key, version_id, size: document.upload.size, sha256, again };
         let etag = document.upload.etag.clone().unwrap_or_default();
-        let part = functions::Part { ui: self.ui, cloud: self.cloud, settings: self.project.settings(), with_stack };
-        document.functions = part.bring_up(wanted, document.role.as_ref(), &mut target, &etag, interrupts).await?;
+        let mut target = Target { bucket, key, version_id, etag, size: document.upload.size, sha256, again };
+        let written = document.upload.status != Uploaded::Unchanged;
+        let part =
+            functions::Part { ui: self.ui, cloud: self.cloud, settings: self.project.settings(), with_stack, written };
+        let rolled_out = part.bring_up(wanted, document.role.as_ref(), &mut target, interrupts).await?;
+        (document.functions, document.newer) = (rolled_out.outcomes, rolled_out.newer);
         document.ok = document.functions.iter().all(|outcome| outcome.status != Status::Failed);
-        self.remember(&document, target.sha256);
+        self.remember(&document, &target);
         document.elapsed_ms = millis(start);
         Ok(document)
     }
@@ -339,11 +344,10 @@ impl Full<'_> {
     }
 
     /// What the next deploy is quicker for.
-    fn remember(&self, document: &FullDocument, sha256: Option<String>) {
-        let failed = document.functions.iter().filter(|outcome| outcome.status == Status::Failed);
-        let behind = failed.map(|outcome| outcome.name.clone()).collect();
-        let UploadDocument { etag, version_id, .. } = &document.upload;
-        let deployed = Deployed::new(etag.as_deref().unwrap_or_default(), version_id.as_deref(), sha256, behind);
+    fn remember(&self, document: &FullDocument, target: &Target) {
+        let sha256 = target.sha256.clone().or_else(|| live_sha256(&document.functions));
+        let deployed =
+            Deployed::new(&target.etag, target.version_id.as_deref(), sha256, rollout::behind(&document.functions));
         let memory = Memory::in_directory(self.project.settings().state_dir.as_deref());
         if let Err(error) = memory.store(&self.artifact.to_string(), deployed) {
             self.ui.warning(&error, error.hints());

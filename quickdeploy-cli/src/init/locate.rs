@@ -232,11 +232,12 @@ pub(crate) async fn compare(cloud: &Cloud, url: &ArtifactUrl, package: &Package)
         bucket: url.bucket.clone(),
         key: url.key.clone(),
         version_id: head.version_id().map(str::to_owned),
+        etag: head.e_tag().unwrap_or_default().to_owned(),
         size,
         sha256: None,
         again: String::new(),
     };
-    match digest::sha256(cloud, &target, head.e_tag().unwrap_or_default()).await {
+    match digest::sha256(cloud, &target).await {
         Ok(sha256) => verdict(sha256 == package.sha256),
         Err(error) => State::Unusable(error.to_string()),
     }

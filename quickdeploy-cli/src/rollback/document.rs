@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::compare::DiffDocument;
+use crate::lookout::Newer;
 use crate::ui::rfc3339;
 use crate::update::Outcome;
 use crate::versions::Version;
@@ -17,7 +18,7 @@ pub(crate) struct RolledBack {
     /// Whether everything that was asked for is done.
     pub(crate) ok: bool,
     pub(crate) dry_run: bool,
-    /// As it is now.
+    /// As this run left it.
     pub(crate) artifact: ArtifactNow,
     /// The version that was rolled back to.
     pub(crate) to: VersionDocument,
@@ -31,6 +32,9 @@ pub(crate) struct RolledBack {
     /// What the next `quickdeploy` would patch: the project's files beside the artifact as it is now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) local: Option<DiffDocument>,
+    /// What somebody else made of the artifact before this run had ended: that is what the functions run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) newer: Option<Newer>,
     pub(crate) functions: Vec<Outcome>,
     pub(crate) elapsed_ms: u64,
     /// The command that brings functions that failed to it.

@@ -16,9 +16,12 @@ use crate::full::{FullDocument, together};
 use crate::interrupt::{Interrupts, nothing_changed};
 use crate::project::{Affected, Deletion, ManifestChange, ManifestKind, Project, Via};
 use crate::stack::Mode;
-use crate::ui::{Align, Table, Ui, duration, plural, short_sha};
+use crate::ui::{Align, Table, Ui, duration, plural, printable, short_sha};
 use crate::update::{Outcome, Status};
 use crate::via::DEFAULT_FUNCTION;
+
+/// So many names are listed in a warning.
+const LISTED: usize = 4;
 
 /// The JSON document of a project with several artifacts.
 #[derive(Debug, Serialize)]
@@ -241,6 +244,9 @@ pub(super) fn show(ui: &Ui, deploy: &Deploy) {
     for error in failed.iter().filter_map(|outcome| outcome.error.as_ref()) {
         ui.error(error);
     }
+    if let Some(newer) = &deploy.newer {
+        tell_superseded(ui, &newer.superseded);
+    }
     let took = duration(Duration::from_millis(deploy.elapsed_ms));
     let total = deploy.functions.len();
     let left = if unaffected == 0 { String::new() } else { format!(", {unaffected} not affected") };
@@ -264,6 +270,19 @@ pub(super) fn show(ui: &Ui, deploy: &Deploy) {
         ui.status("Finished", format!("{live} live in {took}{left}; {stale} left stale, as they were not asked for"));
     } else {
         ui.status("Finished", format!("{} live in {took}{left}", plural(total - unaffected, "function")));
+    }
+}
+
+/// Changes of this run that are not in the version that came after it.
+fn tell_superseded(ui: &Ui, names: &[String]) {
+    let listed: Vec<String> = names.iter().take(LISTED).map(|name| format!("`{}`", printable(name))).collect();
+    let more = names.len().saturating_sub(LISTED);
+    let list = if more == 0 { listed.join(", ") } else { format!("{} and {more} more", listed.join(", ")) };
+    if !names.is_empty() {
+        ui.warning(
+            format!("superseded: the version that came after this one has something else as {list}"),
+            &["what was deployed from here is not live; run `quickdeploy` again, if it shall win".to_owned()],
+        );
     }
 }
 

@@ -25,6 +25,7 @@ mod invoke;
 mod local;
 mod logs;
 mod patch;
+mod race;
 mod rollback;
 mod schema;
 mod several;

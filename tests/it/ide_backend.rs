@@ -1,6 +1,6 @@
 //! The examples of an IDE backend, with the AWS SDKs that they are written for, and the real `bootstrap`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
 
@@ -9,43 +9,42 @@ use quickdeploy_tests::archives::{contents, project};
 use quickdeploy_tests::binaries::{bootstrap, root};
 use quickdeploy_tests::cloud::{BUCKET, Cloud};
 use quickdeploy_tests::programs::{cache, is_there, output_of};
+use quickdeploy_tests::site::{ENVIRONMENT, Site};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 const KEY: &str = "app/artifact.zip";
+/// The functions' role.
+pub(crate) const ROLE: &str = "test";
 
-async fn cloud() -> Cloud {
-    let cloud = Cloud::with_zipedit(bootstrap()).await;
-    cloud.keep_versions().await;
-    cloud.put(KEY, project(5, 1000)).await;
+/// Two functions that run an artifact, in a bucket that keeps versions.
+async fn set_up(site: &Site) {
+    site.keep_versions().await;
+    site.put(KEY, project(5, 1000)).await;
     for name in ["one", "two"] {
         let code = FunctionCode::builder().s3_bucket(BUCKET).s3_key(KEY).build();
-        let role = "arn:aws:iam::000000000000:role/test";
-        let create = cloud.lambda.create_function().function_name(name).role(role).code(code);
+        let role = format!("arn:aws:iam::000000000000:role/{ROLE}");
+        let create = site.lambda.create_function().function_name(name).role(role).code(code);
         create.runtime(Runtime::Nodejs22x).handler("util.handler").send().await.unwrap();
         // As on AWS, a function that is still being created takes no update.
         loop {
-            let now = cloud.lambda.get_function_configuration().function_name(name).send().await.unwrap();
+            let now = site.lambda.get_function_configuration().function_name(name).send().await.unwrap();
             if now.state() != Some(&State::Pending) {
                 break;
             }
         }
     }
-    cloud
 }
 
 /// Runs an example with `changes` on stdin; its answer and exit code.
-async fn run(cloud: &Cloud, program: &str, script: PathBuf, functions: &[&str], changes: &Value) -> (Value, i32) {
+async fn run(site: &Site, program: &Path, script: &Path, functions: &[&str], changes: &Value) -> (Value, i32) {
     let mut child = Command::new(program)
         .arg(script)
         .arg(format!("s3://{BUCKET}/{KEY}"))
         .args(functions)
-        .env("AWS_ENDPOINT_URL", cloud.endpoint())
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_DEFAULT_REGION", "us-east-1")
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("AWS_ENDPOINT_URL", &site.endpoint)
+        .envs(ENVIRONMENT)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -58,26 +57,27 @@ async fn run(cloud: &Cloud, program: &str, script: PathBuf, functions: &[&str], 
 }
 
 /// A save reaches both functions; one that can't is an error that names its kind.
-async fn saves(program: &str, script: PathBuf) {
-    let cloud = cloud().await;
+/// The site has the function `zipedit`.
+pub(crate) async fn saves(site: &Site, program: &Path, script: &Path) {
+    set_up(site).await;
     let changes = json!({ "util.js": "saved", "logo.png": { "base64": "iVBORw==" }, "handlers/list.js": null });
-    let (answer, code) = run(&cloud, program, script.clone(), &["one", "two"], &changes).await;
+    let (answer, code) = run(site, program, script, &["one", "two"], &changes).await;
     assert_eq!((code, &answer["added"], &answer["modified"], &answer["deleted"]), (0, &json!(1), &json!(1), &json!(1)));
-    let artifact = cloud.get(KEY).await;
+    let artifact = site.get(KEY).await;
     assert_eq!(contents(&artifact)["util.js"].0, b"saved");
     for name in ["one", "two"] {
-        let live = cloud.lambda.get_function().function_name(name).send().await.unwrap();
+        let live = site.lambda.get_function().function_name(name).send().await.unwrap();
         let sha256 = live.configuration().unwrap().code_sha256().unwrap();
         let told = answer["functions"].as_array().unwrap().iter().find(|function| function["name"] == name).unwrap();
         assert_eq!(told["codeSha256"], sha256, "{answer:#}");
         assert_eq!(live.configuration().unwrap().code_size(), i64::try_from(artifact.len()).unwrap());
     }
 
-    let (answer, code) = run(&cloud, program, script.clone(), &["one"], &json!({ "../evil.js": "x" })).await;
+    let (answer, code) = run(site, program, script, &["one"], &json!({ "../evil.js": "x" })).await;
     assert_eq!((code, &answer["errorType"]), (1, &json!("InvalidEntryName")), "{answer:#}");
-    assert_eq!(cloud.get(KEY).await, artifact);
+    assert_eq!(site.get(KEY).await, artifact);
 
-    let (answer, code) = run(&cloud, program, script, &["one", "gone"], &json!({ "util.js": "again" })).await;
+    let (answer, code) = run(site, program, script, &["one", "gone"], &json!({ "util.js": "again" })).await;
     assert_eq!(code, 1);
     let functions = answer["functions"].as_array().unwrap();
     assert!(functions[0]["codeSha256"].is_string() && functions[1]["error"].is_string(), "{answer:#}");
@@ -85,8 +85,27 @@ async fn saves(program: &str, script: PathBuf) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_in_javascript_saves() {
-    if !is_there("npm") {
+    if let Some(script) = javascript() {
+        let cloud = Cloud::with_zipedit(bootstrap()).await;
+        saves(cloud.site(), Path::new("node"), script).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_in_python_saves() {
+    let boto3 = std::process::Command::new("python3").args(["-c", "import boto3"]).output();
+    if !boto3.is_ok_and(|output| output.status.success()) {
+        println!("skipped: python3 has no boto3");
         return;
+    }
+    let cloud = Cloud::with_zipedit(bootstrap()).await;
+    saves(cloud.site(), Path::new("python3"), &python()).await;
+}
+
+/// The example in JavaScript, with its packages installed. `None`: there is no npm, and that was said.
+pub(crate) fn javascript() -> Option<&'static Path> {
+    if !is_there("npm") {
+        return None;
     }
     static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
     let script = INSTALLED.get_or_init(|| {
@@ -99,15 +118,10 @@ async fn a_backend_in_javascript_saves() {
         output_of(npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&to));
         to.join("deploy.mjs")
     });
-    saves("node", script.clone()).await;
+    Some(script)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_backend_in_python_saves() {
-    let boto3 = std::process::Command::new("python3").args(["-c", "import boto3"]).output();
-    if !boto3.is_ok_and(|output| output.status.success()) {
-        println!("skipped: python3 has no boto3");
-        return;
-    }
-    saves("python3", root().join("examples/ide-backend/deploy.py")).await;
+/// The example in Python, which needs boto3.
+pub(crate) fn python() -> PathBuf {
+    root().join("examples/ide-backend/deploy.py")
 }

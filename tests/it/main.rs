@@ -12,6 +12,7 @@ mod lambda_contract;
 mod limits;
 mod original;
 mod other_writers;
+mod peers;
 mod permissions;
 mod readers;
 mod schemas;

@@ -7,11 +7,18 @@ use tokio::process::{Child, Command};
 
 use crate::binaries::quickdeploy;
 use crate::cloud::Cloud;
+use crate::site::{ENVIRONMENT, Site};
 
 /// `quickdeploy` with these arguments in `directory`, as a client of `cloud`, with nothing of the environment but what it
 /// needs. It is killed when it is dropped.
 #[must_use]
 pub fn cli(cloud: &Cloud, directory: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Command {
+    cli_of(cloud.site(), directory, arguments)
+}
+
+/// As [`cli`], a client of any endpoint.
+#[must_use]
+pub fn cli_of(site: &Site, directory: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Command {
     let mut command = Command::new(quickdeploy());
     command
         .args(arguments)
@@ -19,11 +26,8 @@ pub fn cli(cloud: &Cloud, directory: &Path, arguments: &[impl AsRef<std::ffi::Os
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("HOME", directory)
-        .env("AWS_ENDPOINT_URL", cloud.endpoint())
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
-        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_ENDPOINT_URL", &site.endpoint)
+        .envs(ENVIRONMENT)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -3,26 +3,23 @@
 use std::ops::Deref;
 use std::path::Path;
 
-use aws_sdk_lambda::primitives::Blob;
-use aws_sdk_s3::config::retry::RetryPartition;
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use bytes::Bytes;
 use local_cloud::{Builder, BuiltinFunction, LocalCloud, Record};
 use serde_json::Value;
 use zipedit::S3Store;
 
+pub use crate::site::BUCKET;
+use crate::site::Site;
+
 /// A running cloud with one bucket, and clients.
 pub struct Cloud {
     cloud: LocalCloud,
+    site: Site,
     /// For the bucket.
     pub s3: aws_sdk_s3::Client,
     /// For the functions.
     pub lambda: aws_sdk_lambda::Client,
 }
-
-/// The bucket that is there from the start.
-pub const BUCKET: &str = "artifacts";
 
 impl Deref for Cloud {
     type Target = LocalCloud;
@@ -46,56 +43,42 @@ impl Cloud {
     /// A cloud made to order, with an empty bucket.
     pub async fn start_from(builder: Builder) -> Self {
         let cloud = builder.start().await.expect("the cloud starts");
-        let credentials = Credentials::new("test", "test", None, None, "tests");
-        let region = Region::new("us-east-1");
-        let s3 = aws_sdk_s3::config::Builder::new()
-            .behavior_version(BehaviorVersion::latest())
-            .region(region.clone())
-            .credentials_provider(credentials.clone())
-            .endpoint_url(cloud.endpoint())
-            // Clients with the same partition share what they may spend on retries, in the whole process.
-            .retry_partition(RetryPartition::new(cloud.endpoint()))
-            .force_path_style(true);
-        let lambda = aws_sdk_lambda::config::Builder::new()
-            .behavior_version(BehaviorVersion::latest())
-            .region(region)
-            .credentials_provider(credentials)
-            .endpoint_url(cloud.endpoint());
-        let s3 = aws_sdk_s3::Client::from_conf(zipedit::store::s3::tuned(s3).build());
-        let lambda = aws_sdk_lambda::Client::from_conf(lambda.build());
-        s3.create_bucket().bucket(BUCKET).send().await.expect("a bucket can be made");
-        Self { cloud, s3, lambda }
+        let site = Site::new(cloud.endpoint());
+        site.make_bucket().await;
+        Self { cloud, s3: site.s3.clone(), lambda: site.lambda.clone(), site }
+    }
+
+    /// The clients and what they can be asked, as of any other endpoint.
+    #[must_use]
+    pub fn site(&self) -> &Site {
+        &self.site
     }
 
     /// The object `key`, for edits.
     #[must_use]
     pub fn store(&self, key: &str) -> S3Store {
-        S3Store::new(self.s3.clone(), BUCKET, key)
+        self.site.store(key)
     }
 
     /// Keeps versions from now on.
     pub async fn keep_versions(&self) {
-        let enabled = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
-        let request = self.s3.put_bucket_versioning().bucket(BUCKET).versioning_configuration(enabled);
-        request.send().await.expect("versions can be kept");
+        self.site.keep_versions().await;
     }
 
     /// Puts an object; forgets the requests so far.
     pub async fn put(&self, key: &str, body: Bytes) {
-        self.s3.put_object().bucket(BUCKET).key(key).body(body.into()).send().await.expect("an object can be put");
+        self.site.put(key, body).await;
         self.cloud.clear_requests();
     }
 
     /// An object's bytes.
     pub async fn get(&self, key: &str) -> Bytes {
-        let answer = self.s3.get_object().bucket(BUCKET).key(key).send().await.expect("the object is there");
-        answer.body.collect().await.expect("it can be read").into_bytes()
+        self.site.get(key).await
     }
 
     /// Uploads that were begun and neither completed nor aborted.
     pub async fn open_uploads(&self) -> usize {
-        let answer = self.s3.list_multipart_uploads().bucket(BUCKET).send().await.expect("uploads can be listed");
-        answer.uploads().len()
+        self.site.open_uploads().await
     }
 
     /// The requests to S3 since the last [`Cloud::put`], without failed ones.
@@ -112,17 +95,6 @@ impl Cloud {
 
     /// Invokes a function. `Err` has `errorType` and `errorMessage` of a function error.
     pub async fn invoke(&self, function: &str, event: &Value) -> Result<Value, (String, String)> {
-        let payload = Blob::new(serde_json::to_vec(event).expect("JSON can be written"));
-        let answer = self.lambda.invoke().function_name(function).payload(payload).send().await;
-        let answer = answer.unwrap_or_else(|error| panic!("{}", aws_sdk_s3::error::DisplayErrorContext(error)));
-        let payload = answer.payload().map_or(&[][..], |blob| blob.as_ref());
-        let payload: Value = serde_json::from_slice(payload).expect("the answer is JSON");
-        match answer.function_error() {
-            None => Ok(payload),
-            Some(_) => {
-                let text = |field: &str| payload[field].as_str().unwrap_or_default().to_owned();
-                Err((text("errorType"), text("errorMessage")))
-            }
-        }
+        self.site.invoke(function, event).await
     }
 }

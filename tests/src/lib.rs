@@ -7,3 +7,4 @@ pub mod binaries;
 pub mod cli;
 pub mod cloud;
 pub mod programs;
+pub mod site;

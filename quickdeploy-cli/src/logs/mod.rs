@@ -201,6 +201,7 @@ impl<'a> Tail<'a> {
                     events.extend(page.events.unwrap_or_default());
                     token = page.next_token;
                     if token.is_none() {
+                        identify(&mut events);
                         return Ok(Some(events));
                     }
                 }
@@ -237,6 +238,19 @@ pub(crate) enum Next {
     Enough,
 }
 
+/// Gives an id to each event that has none: the API calls it optional, and not every implementation sends it. A read has
+/// all events of a stream and moment or none of them, in the same order, so their number among those tells them apart.
+fn identify(events: &mut [FilteredLogEvent]) {
+    let mut numbers: HashMap<(String, i64), usize> = HashMap::new();
+    for event in events.iter_mut().filter(|event| event.event_id.as_deref().unwrap_or_default().is_empty()) {
+        let stream = event.log_stream_name.clone().unwrap_or_default();
+        let timestamp = event.timestamp.unwrap_or_default();
+        let number = numbers.entry((stream.clone(), timestamp)).or_default();
+        event.event_id = Some(format!("{stream}/{timestamp}/{number}"));
+        *number += 1;
+    }
+}
+
 /// An event with its function's name. `None`: it is another function's, which was not asked for.
 fn named(group: &Group, event: FilteredLogEvent) -> Option<Event> {
     let log_stream = event.log_stream_name.unwrap_or_default();
@@ -264,6 +278,26 @@ mod tests {
         assert_eq!(function_of_stream("2026/11/22/api[$LATEST]00"), Some("api"));
         assert_eq!(function_of_stream("2026/11/22/[$LATEST]00"), None);
         assert_eq!(function_of_stream("my-own-stream"), None);
+    }
+
+    #[test]
+    fn events_without_an_id_are_told_apart_and_known_again() {
+        let event = |timestamp: i64, message: &str| {
+            FilteredLogEvent::builder().log_stream_name("one").timestamp(timestamp).message(message).build()
+        };
+        let ids = |events: &[FilteredLogEvent]| -> Vec<Option<String>> {
+            events.iter().map(|event| event.event_id().map(str::to_owned)).collect()
+        };
+        let mut read = vec![event(1, "START"), event(1, "START"), event(2, "END")];
+        identify(&mut read);
+        let distinct: std::collections::HashSet<_> = ids(&read).into_iter().collect();
+        assert_eq!(distinct.len(), 3);
+        let mut later = vec![event(2, "END"), event(3, "START")];
+        identify(&mut later);
+        assert_eq!(later[0].event_id, read[2].event_id);
+        let mut given = vec![FilteredLogEvent::builder().event_id("37").build()];
+        identify(&mut given);
+        assert_eq!(given[0].event_id(), Some("37"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// And so long to end.
 const FAREWELL: Duration = Duration::from_secs(15);
 
-/// A running peer, with the bucket and clients. It ends when it is dropped.
+/// A running peer, with clients. It ends when it is dropped.
 pub(crate) struct Server {
     site: Site,
     leash: Child,
@@ -39,20 +39,27 @@ impl Deref for Server {
 
 impl Server {
     /// Starts `peer`, with an empty bucket. `None`: it isn't installed, and that was said.
-    pub(crate) async fn start(peer: &Peer) -> Option<Self> {
+    pub(super) async fn start(peer: &Peer) -> Option<Self> {
+        let server = Self::start_with(peer, &[]).await?;
+        server.make_bucket().await;
+        Some(server)
+    }
+
+    /// Starts `peer` with nothing in it. `environment` goes over its own.
+    pub(crate) async fn start_with(peer: &Peer, environment: &[(&str, &str)]) -> Option<Self> {
         let programs = peer.programs()?;
         // Another process may take the port between its choice and its use.
         for _ in 0..3 {
-            if let Some(server) = Self::on(free_port(), peer, &programs).await {
-                server.make_bucket().await;
-                return Some(server);
+            let server = Self::on(free_port(), peer, &programs, environment).await;
+            if server.is_some() {
+                return server;
             }
         }
         panic!("`{}` ended three times before it answered", peer.name);
     }
 
     /// `None`: it ended again.
-    async fn on(port: u16, peer: &Peer, programs: &Path) -> Option<Self> {
+    async fn on(port: u16, peer: &Peer, programs: &Path, environment: &[(&str, &str)]) -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let filled = |text: &str| {
             text.replace("{port}", &port.to_string()).replace("{directory}", directory.path().to_str().unwrap())
@@ -65,7 +72,7 @@ impl Server {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("HOME", directory.path())
-            .envs(peer.environment.iter().map(|(name, value)| (name, filled(value))))
+            .envs(peer.environment.iter().chain(environment).map(|(name, value)| (*name, filled(value))))
             .current_dir(directory.path())
             .stdin(Stdio::piped())
             .stdout(log.try_clone().unwrap())

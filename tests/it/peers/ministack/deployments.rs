@@ -151,6 +151,13 @@ async fn a_full_build_brings_an_examples_stack_up_and_changes_it_by_change_sets(
     project.quickdeploy(&["full", "--dry-run"]).await;
     let function = server.lambda.get_function_configuration().function_name(&functions[0]).send().await.unwrap();
     assert_eq!(function.timeout(), Some(20));
+
+    replace(project.path(), "template.yaml", "AWS::Logs::LogGroup", "AWS::Logs::NoSuchThing");
+    let ran = project.run(&["full"]).await;
+    assert_eq!(ran.code, Some(1), "{ran:#?}");
+    let why = ran.document["error"].to_string();
+    assert!(why.contains("shop") && why.contains("AWS::Logs::NoSuchThing"), "{why}");
+    assert_eq!(refusals(&server, &functions).await, after);
 }
 
 /// The names of the functions in a document of `full`.

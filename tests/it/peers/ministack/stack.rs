@@ -1,11 +1,11 @@
 //! Our template through somebody else's CloudFormation, by `quickdeploy bootstrap` and by the AWS CLI.
 
-use quickdeploy_tests::archives::{contents, project};
+use quickdeploy_tests::archives;
 use quickdeploy_tests::binaries::root;
 use quickdeploy_tests::site::BUCKET;
 use serde_json::{Value, json};
 
-use super::super::edits::KEY;
+use super::super::edits::{KEY, assert_holds, puts};
 use super::super::installation::clients;
 use super::super::project::Project;
 use super::ministack;
@@ -59,7 +59,8 @@ async fn the_aws_cli_deploys_the_template_and_invokes_the_function_that_came_of_
     let describe = ["cloudformation", "describe-stacks", "--stack-name", "editor"];
     assert_eq!(aws(&[describe.as_slice(), &query].concat()).await.trim(), "editor");
 
-    let old = project_archive();
+    // Long enough for part copies.
+    let old = archives::project(30, 400_000);
     server.put(KEY, old.clone()).await;
     project.write("event.json", json!({ "src": format!("{BUCKET}/{KEY}"), "changes": { "new.js": "1" } }).to_string());
     let invoke = ["lambda", "invoke", "--function-name", "editor", "--payload", "file://event.json", "answer.json"];
@@ -69,12 +70,5 @@ async fn the_aws_cli_deploys_the_template_and_invokes_the_function_that_came_of_
     assert_eq!((&answer["added"], &answer["strategy"]), (&json!(1), &json!("splice")), "{answer:#}");
 
     let fetched = std::fs::read(project.fetched(&format!("s3://{BUCKET}/{KEY}")).await).unwrap();
-    let mut held = contents(&fetched);
-    assert_eq!(held.remove("new.js").map(|(content, _)| content), Some(b"1".to_vec()));
-    assert_eq!(held, contents(&old), "the rest is as it was");
-}
-
-/// Long enough for part copies.
-fn project_archive() -> bytes::Bytes {
-    project(30, 400_000)
+    assert_holds(&fetched.into(), &old, &puts([("new.js", "1")]));
 }

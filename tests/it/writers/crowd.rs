@@ -1,6 +1,7 @@
 //! 64 edits of distinct files at once, half of them through the Lambda, and a full build in between.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use quickdeploy_tests::archives::project;
 use quickdeploy_tests::binaries::bootstrap;
 use quickdeploy_tests::cloud::{BUCKET, Cloud};
 use serde_json::json;
-use zipedit::{Options, edit};
+use zipedit::{Error, Object as _, Options, Stamp, Stop, Store as _, edit};
 
 use crate::strategies::puts;
 
@@ -90,8 +91,8 @@ async fn writer(cloud: &Cloud, at: usize) -> Told {
     Told { name, version, attempts, took: start.elapsed() }
 }
 
-/// Takes the artifact's place when a third of the writers are through; the version that it wrote. As `quickdeploy full`
-/// it doesn't write over what it hasn't seen, and whoever runs it runs it again.
+/// Takes the artifact's place when a third of the writers are through, the way `quickdeploy full` does: on the condition
+/// that it is what was seen, and by a run of its own again where it isn't. The version that its answer names.
 async fn full_build(cloud: &Cloud, body: Bytes) -> String {
     let through = || {
         let commits = ["PutObject", "CompleteMultipartUpload"];
@@ -101,15 +102,21 @@ async fn full_build(cloud: &Cloud, body: Bytes) -> String {
     while through() < WRITERS / 3 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    for _ in 0..200 {
-        let head = cloud.s3.head_object().bucket(BUCKET).key(KEY).send().await.unwrap();
-        let put = cloud.s3.put_object().bucket(BUCKET).key(KEY).set_if_match(head.e_tag).body(body.clone().into());
-        match put.send().await {
-            Ok(put) => return put.version_id.unwrap(),
-            Err(error) => {
-                let status = error.raw_response().map_or(0, |raw| raw.status().as_u16());
-                assert!([409, 412].contains(&status), "{error:?}");
+    let stamp = Stamp::new().with("quickdeploy-verb", "full").unwrap();
+    let store = cloud.store(KEY).stamped(stamp);
+    for run in 1..=200 {
+        let base = store.head().await.unwrap();
+        let read = |range: Range<u64>| {
+            let (start, end) = (usize::try_from(range.start).unwrap(), usize::try_from(range.end).unwrap());
+            std::future::ready(Ok(body.slice(start..end)))
+        };
+        match store.replace(&base, body.len() as u64, read, |_| {}, &Stop::never()).await {
+            Ok(object) => {
+                println!("the full build got its turn in run {run}");
+                assert_eq!(object.size(), body.len() as u64);
+                return object.version_id().unwrap().to_owned();
             }
+            Err(error) => assert!(matches!(error, Error::Overtaken { .. }), "it says that it was overtaken: {error}"),
         }
     }
     panic!("the full build never got its turn");

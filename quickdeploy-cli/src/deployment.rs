@@ -334,7 +334,7 @@ impl Deployment<'_> {
             return Err(nothing_changed());
         }
         let patching = patcher.patch(&comparison.store, comparison.artifact.clone(), &changes, &options);
-        interrupts.stopping(&stop, patching).await
+        interrupts.stopping(self.ui, &self.artifact.to_string(), &stop, patching).await?
     }
 
     fn target(&self, artifact: &ArtifactDocument) -> Target {

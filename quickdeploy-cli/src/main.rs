@@ -70,7 +70,12 @@ fn run(ui: &Ui, global: &Global, verb: Verb) -> Result<u8> {
         .enable_all()
         .build()
         .map_err(|error| Error::new("Bug", "could not start the asynchronous runtime").because(&error))?;
-    let code = runtime.block_on(verbs::run(ui, global, verb));
+    let code = runtime.block_on(async {
+        tokio::select! {
+            code = verbs::run(ui, global, verb) => code,
+            error = interrupt::insisted() => Err(error),
+        }
+    });
     // A file that is still being read in the background must not hold up the end.
     runtime.shutdown_background();
     code

@@ -357,7 +357,8 @@ impl Rollback<'_> {
         let _progress = self.ui.progress("Rolling back");
         let stamp = stamp::stamp(Writer::Rollback, &self.project.settings().root).await;
         let version = store.clone().stamped(stamp::from(stamp, &to.id)).version(&to.id);
-        let restored = interrupts.stopping(&stop, version.restore(found.current.as_ref(), &stop)).await;
+        let restoring = version.restore(found.current.as_ref(), &stop);
+        let restored = interrupts.stopping(self.ui, &self.artifact.to_string(), &stop, restoring).await?;
         restored.map_err(|error| match error {
             zipedit::Error::Overtaken { .. } => self.overtaken(),
             zipedit::Error::Interrupted { .. } => nothing_changed(),

@@ -112,7 +112,7 @@ impl Script {
             reader.abort();
         }
         let Some(status) = status else {
-            end(&mut child).await;
+            end(&mut child, interrupts).await;
             return Ok(None);
         };
         Ok(Some(Ended { status: status?, last: last.into(), lines }))
@@ -144,9 +144,9 @@ fn shell(command: &str) -> Command {
     shell
 }
 
-/// Asks the command's whole process group to end, then makes what is left of it.
+/// Asks the command's whole process group to end, then makes what is left of it; at once after a second interrupt.
 #[cfg(unix)]
-async fn end(child: &mut Child) {
+async fn end(child: &mut Child, interrupts: &Interrupts) {
     use rustix::process::{Pid, Signal, kill_process_group};
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let signal = |signal| {
@@ -155,13 +155,16 @@ async fn end(child: &mut Child) {
     };
     signal(Signal::INT);
     // A shell keeps an interrupt from what it runs in the background: that is left when the shell has ended.
-    drop(tokio::time::timeout(GRACE, child.wait()).await);
+    tokio::select! {
+        _ = tokio::time::timeout(GRACE, child.wait()) => {}
+        () = interrupts.nth(2) => {}
+    }
     signal(Signal::KILL);
     drop(child.wait().await);
 }
 
 #[cfg(not(unix))]
-async fn end(child: &mut Child) {
+async fn end(child: &mut Child, _: &Interrupts) {
     drop(tokio::time::timeout(GRACE, child.kill()).await);
 }
 

@@ -3,6 +3,7 @@
 //! What is carried over from the old object, what guards the write, the parts and what becomes of them is the engine's
 //! affair ([`zipedit::S3Store::replace`]). Here are the bytes, the bar, and the words for what went wrong.
 
+use zipedit::Store as _;
 use zipedit::store::s3::S3Object;
 use zipedit::{Error as EditError, Object as _, S3Store, Stop};
 
@@ -34,7 +35,8 @@ pub(super) async fn upload(
     }
     let stop = Stop::never();
     let replacing = store.replace(base, size, |range| package.read(range), |sent| progress.advance_by(sent), &stop);
-    interrupts.stopping(&stop, replacing).await.map_err(|error| match error {
+    let replaced = interrupts.stopping(ui, store.location(), &stop, replacing).await?;
+    replaced.map_err(|error| match error {
         EditError::Overtaken { location } => {
             Error::new("Conflict", format!("{location} was changed by somebody else during the full build")).hint(
                 "what they wrote is still there; run `quickdeploy full` again, if this build shall take its place",

@@ -47,14 +47,14 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Patch) -> Result<
         let url: ArtifactUrl = args.artifact.parse().map_err(Error::usage)?;
         let cloud = super::connect(global, None).await?;
         let stamp = stamp::stamp(Writer::Patch, Path::new(".")).await;
-        let edited = edit.carry_out(&S3Store::new(cloud.s3.clone(), url.bucket, url.key).stamped(stamp)).await;
+        let edited = edit.carry_out(&S3Store::new(cloud.s3.clone(), url.bucket, url.key).stamped(stamp)).await?;
         edited.map_err(|error| cloud.explain_engine(&error))?
     } else {
         let path = Path::new(&args.artifact);
         if path.is_dir() {
             return Err(Error::new("NotAZip", format!("`{}` is a directory, not a zip archive", path.display())));
         }
-        let edited = edit.carry_out(&FileStore::new(path)).await;
+        let edited = edit.carry_out(&FileStore::new(path)).await?;
         edited.map_err(|error| engine_error(&error))?
     };
     tell(ui, &args.artifact, &report);
@@ -72,9 +72,10 @@ struct Edit<'a> {
 
 impl Edit<'_> {
     /// An interrupt before the commit discards what was uploaded, and waits for that.
-    async fn carry_out(&self, store: &impl Store) -> Result<Report, zipedit::Error> {
+    async fn carry_out(&self, store: &impl Store) -> Result<Result<Report, zipedit::Error>> {
         let _progress = self.ui.progress("Patching");
-        self.interrupts.stopping(&self.stop, zipedit::edit(store, &self.changes, &self.options)).await
+        let editing = zipedit::edit(store, &self.changes, &self.options);
+        self.interrupts.stopping(self.ui, store.location(), &self.stop, editing).await
     }
 }
 

@@ -77,3 +77,78 @@ async fn a_second_one_ends_the_updates_and_the_next_run_resumes() {
         assert_eq!(world.live(name).await.0, artifact);
     }
 }
+
+/// Waits until the process says so on stderr.
+async fn says(child: &mut Child, wanted: &str) {
+    let mut lines = BufReader::new(child.stderr.as_mut().unwrap()).lines();
+    let reading = async {
+        while !lines.next_line().await.unwrap().unwrap_or_else(|| panic!("it never said {wanted}")).contains(wanted) {}
+    };
+    tokio::time::timeout(Duration::from_secs(30), reading).await.unwrap_or_else(|_| panic!("it never said {wanted}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_one_ends_a_patch_whose_commit_is_not_answered() {
+    let world = World::with_functions(&["a"]).await;
+    world.write("start.js", "// edited\n");
+    world.cloud.faults().inject(Fault::on("PutObject").always().then(Action::StallAfter));
+    world.cloud.faults().inject(Fault::on("HeadObject").nth(2).times(100).then(Action::Stall));
+    let mut child = world.command(&["--json"]).spawn().unwrap();
+    seen(&world, "PutObject").await;
+    interrupt(&child);
+    says(&mut child, "press Ctrl-C again to end at once").await;
+    let pressed = std::time::Instant::now();
+    interrupt(&child);
+    let ran = Ran::of(&child.wait_with_output().await.unwrap()).expect_code(1);
+    assert!(pressed.elapsed() < Duration::from_secs(2), "{:?}", pressed.elapsed());
+    let error = &ran.json()["error"];
+    assert_eq!(error["errorType"], "Interrupted");
+    assert!(error.to_string().contains("not certain whether s3://artifacts/app/app.zip"), "{error}");
+
+    // It was changed, and the same command again finds that out.
+    world.cloud.faults().clear();
+    let document = world.run(&["--json"]).await.expect_code(0).json();
+    assert_eq!(document["changes"]["modified"].as_array().map(Vec::len), Some(0));
+    assert_eq!(world.live("a").await.0, sha256(&world.artifact().await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_one_ends_a_wait_for_the_zipedit_function() {
+    let world = World::with_functions(&["a"]).await;
+    world.write("quickdeploy.toml", &crate::world::config(&["a"], "lambda"));
+    world.write("start.js", "// edited\n");
+    world.cloud.faults().inject(Fault::on("Invoke").always().then(Action::Stall));
+    let before = world.etag().await;
+    let mut child = world.command(&["--json"]).spawn().unwrap();
+    seen(&world, "Invoke").await;
+    interrupt(&child);
+    says(&mut child, "press Ctrl-C again to end at once").await;
+    let pressed = std::time::Instant::now();
+    interrupt(&child);
+    let ran = Ran::of(&child.wait_with_output().await.unwrap()).expect_code(1);
+    assert!(pressed.elapsed() < Duration::from_secs(2), "{:?}", pressed.elapsed());
+    assert_eq!(ran.json()["error"]["errorType"], "Interrupted");
+    assert_eq!(world.etag().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_one_ends_a_compiler_that_ignores_the_first() {
+    let world = World::with_functions(&["a"]).await;
+    let compile = "compile = \"trap 'touch asked' INT; touch begun; while :; do sleep 1; done\"\n";
+    world.write("quickdeploy.toml", &format!("{compile}{}", crate::world::config(&["a"], "direct")));
+    let child = world.command(&["--json"]).spawn().unwrap();
+    let there = async |name: &str| {
+        while !world.project.path().join(name).exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    there("begun").await;
+    let pressed = std::time::Instant::now();
+    interrupt(&child);
+    there("asked").await;
+    interrupt(&child);
+    let ran = Ran::of(&child.wait_with_output().await.unwrap()).expect_code(1);
+    assert!(pressed.elapsed() < Duration::from_secs(2), "{:?}", pressed.elapsed());
+    assert_eq!(ran.json()["error"]["errorType"], "Interrupted");
+    world.assert_nothing_was_changed();
+}

@@ -8,7 +8,9 @@ mod sigv2;
 mod sigv4;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, Method, Uri, header};
 
@@ -23,6 +25,8 @@ use crate::operation::percent_decoded;
 pub(crate) struct Credentials {
     secrets: Arc<RwLock<HashMap<String, Secret>>>,
     required: bool,
+    /// How far the cloud's clock is ahead of this machine's, in seconds.
+    ahead: Arc<AtomicI64>,
 }
 
 /// What belongs to an access key id.
@@ -42,7 +46,7 @@ impl std::fmt::Debug for Credentials {
 
 impl Default for Credentials {
     fn default() -> Self {
-        let credentials = Self { secrets: Arc::default(), required: false };
+        let credentials = Self { secrets: Arc::default(), required: false, ahead: Arc::default() };
         credentials.add("test".to_owned(), "test".to_owned());
         credentials
     }
@@ -139,6 +143,26 @@ impl Credentials {
         self.secrets.read().unwrap_or_else(PoisonError::into_inner).get(key_id).cloned()
     }
 
+    /// Sets the cloud's clock: so many seconds ahead of this machine's, or behind it.
+    pub(crate) fn set_clock(&self, ahead: i64) {
+        self.ahead.store(ahead, Ordering::Relaxed);
+    }
+
+    /// The time by the cloud's clock; `None`: it is this machine's.
+    pub(crate) fn clock(&self) -> Option<SystemTime> {
+        let (ahead, now) = (self.ahead.load(Ordering::Relaxed), SystemTime::now());
+        let by = Duration::from_secs(ahead.unsigned_abs());
+        match ahead {
+            0 => None,
+            1.. => now.checked_add(by),
+            _ => now.checked_sub(by),
+        }
+    }
+
+    fn now(&self) -> SystemTime {
+        self.clock().unwrap_or_else(SystemTime::now)
+    }
+
     pub(crate) fn require_known(&mut self) {
         self.required = true;
     }
@@ -165,7 +189,7 @@ impl Credentials {
                 None => return Ok(Verified { key_id: None, chunks: None }),
             },
         };
-        authorization.check_time()?;
+        authorization.check_time(self.now())?;
         let key_id = authorization.key_id.clone();
         let Some(secret) = self.known_secret(&key_id)? else {
             return Ok(Verified { key_id: Some(key_id), chunks: None });
@@ -180,7 +204,7 @@ impl Credentials {
     }
 
     fn verify_v2(&self, head: &Head<'_>, signature: &sigv2::Signature) -> Result<Verified, Denied> {
-        signature.check_time()?;
+        signature.check_time(self.now())?;
         if let Some(secret) = self.known_secret(&signature.key_id)? {
             signature.verify(head, &secret.key)?;
         }

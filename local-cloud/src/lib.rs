@@ -267,7 +267,7 @@ impl Builder {
 
         let services = dispatch::Services {
             s3: s3::Service::new(Arc::clone(&store), &self.credentials),
-            credentials: Arc::new(self.credentials),
+            credentials: Arc::new(self.credentials.clone()),
             lambda: Arc::clone(&lambda),
             cloudformation: Arc::clone(&cloudformation),
             iam,
@@ -278,7 +278,8 @@ impl Builder {
         };
         let server = server::Server::start(listener, services);
         let stacks = StackControl::new(cloudformation);
-        Ok(LocalCloud { address, log, faults, lambda: lambda.control(), stacks, server })
+        let credentials = self.credentials;
+        Ok(LocalCloud { address, log, faults, lambda: lambda.control(), stacks, server, credentials })
     }
 }
 
@@ -291,6 +292,7 @@ pub struct LocalCloud {
     lambda: LambdaControl,
     stacks: StackControl,
     server: server::Server,
+    credentials: Credentials,
 }
 
 impl LocalCloud {
@@ -335,6 +337,12 @@ impl LocalCloud {
     /// Forgets the requests so far, so that the next ones can be counted alone. The log file keeps them.
     pub fn clear_requests(&self) {
         self.log.clear();
+    }
+
+    /// Sets the cloud's clock from now on: so many seconds ahead of this machine's, behind it when negative. Signatures are
+    /// checked by it, and answers carry it as their `Date`.
+    pub fn set_clock(&self, ahead: i64) {
+        self.credentials.set_clock(ahead);
     }
 
     /// Faults to come, and the link's latency and bandwidth.

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
 use http_body::Body as _;
@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use s3s::dto::{Timestamp, TimestampFormat};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -238,6 +239,9 @@ async fn exchange(
 
     let (mut parts, body) = response.into_parts();
     parts.headers.entry(header::SERVER).or_insert(HeaderValue::from_static("AmazonS3"));
+    if let Some(now) = services.credentials.clock() {
+        parts.headers.extend(date_of(now).map(|date| (header::DATE, date)));
+    }
     if let Some(OperationName(name)) = parts.extensions.remove::<OperationName>() {
         entry.set_operation(&name);
     }
@@ -277,6 +281,13 @@ impl Drop for Unfinished {
             entry.finish();
         }
     }
+}
+
+/// As the header `Date` has it.
+fn date_of(time: SystemTime) -> Option<HeaderValue> {
+    let mut text = Vec::new();
+    Timestamp::from(time).format(TimestampFormat::HttpDate, &mut text).ok()?;
+    HeaderValue::from_bytes(&text).ok()
 }
 
 /// `name: value\r\n` for each header.

@@ -3,6 +3,10 @@
 //! The SDK's own retries know nothing of the account's quota: a hundred throttled calls that all back off for the same
 //! while come back as a hundred calls. So they are switched off for Lambda, and every try takes a token from the
 //! [`Quota`] first.
+//!
+//! All pauses and limits here are by the monotonic clock. Only signatures depend on the time of day: the SDK takes the
+//! server's from the `Date` of its answers, and signs by that from then on. So a call that is refused for its signature is
+//! made once more.
 
 use std::future::Future;
 use std::time::Duration;
@@ -76,8 +80,15 @@ fn tries_for<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> u32 
         {
             TRIES
         }
+        // The SDK has set its clock by the answer's: what it signs from now on is right, if that was it.
+        SdkError::ServiceError(service) if is_about_the_signature(service.err().code()) => 2,
         _ => 1,
     }
+}
+
+/// As services answer when the clock here is off.
+fn is_about_the_signature(code: Option<&str>) -> bool {
+    matches!(code, Some("InvalidSignatureException" | "SignatureDoesNotMatch" | "RequestTimeTooSkewed" | "AuthFailure"))
 }
 
 fn is_throttle(code: Option<&str>) -> bool {

@@ -74,12 +74,11 @@ impl Authorization {
     }
 
     /// Whether the request was signed about now, or its presigned URL is still good.
-    pub(super) fn check_time(&self) -> Result<(), Denied> {
+    pub(super) fn check_time(&self, now: SystemTime) -> Result<(), Denied> {
         let Some(signed) = parse_time(&self.time) else {
             let message = "AWS authentication requires a valid Date or x-amz-date header";
             return Err(Denied::new(403, "AccessDenied", message));
         };
-        let now = SystemTime::now();
         let in_future = signed.duration_since(now).unwrap_or_default();
         let age = now.duration_since(signed).unwrap_or_default();
         match self.expires {

@@ -203,3 +203,39 @@ async fn a_clock_that_is_off() {
     assert!(message.contains("clock"), "{message}");
     world.assert_nothing_was_changed();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_days_off_is_set_by_the_clouds_answers() {
+    for ahead in [-3 * 86_400, 3600, 400 * 86_400] {
+        let world = World::with_functions(&["a", "b"]).await;
+        world.cloud.set_clock(ahead);
+        world.write("start.js", "// edited\n");
+        let ran = world.run(&["--json"]).await.expect_code(0);
+        assert_eq!(ran.json()["ok"], true);
+        let refused = world.cloud.requests().iter().filter(|it| it.status == 403).count();
+        assert!(refused > 0, "the clock was not looked at: {:#?}", world.cloud.requests());
+        world.cloud.set_clock(0);
+        assert_eq!(world.live("a").await.0, crate::world::sha256(&world.artifact().await), "{ahead} s");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_in_the_middle_of_a_deployment() {
+    for (before, after) in [(0, 7200), (0, -7200), (7200, -7200)] {
+        let world = World::with_functions(&["a", "b"]).await;
+        world.cloud.set_clock(before);
+        world.write("start.js", "// edited\n");
+        world.cloud.faults().inject(Fault::on("PutObject").then(Action::Hold { gate: 1 }));
+        let deploying = world.command(&["--json"]).spawn().unwrap();
+        crate::interrupts::seen(&world, "PutObject").await;
+        // From the answer to the put on, the cloud is hours away from what this machine thinks.
+        world.cloud.set_clock(after);
+        world.cloud.faults().open(1);
+        let ran = Ran::of(&deploying.wait_with_output().await.unwrap()).expect_code(0);
+        assert_eq!(ran.json()["ok"], true);
+        let took = ran.json()["elapsedMs"].as_u64().unwrap();
+        assert!(took < 60_000, "a duration is not by the monotonic clock: {took} ms");
+        world.cloud.set_clock(0);
+        assert_eq!(world.live("b").await.0, crate::world::sha256(&world.artifact().await));
+    }
+}

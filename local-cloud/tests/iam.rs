@@ -226,3 +226,95 @@ async fn a_stacks_resources_are_made_in_the_name_of_who_asked_for_the_stack() {
     assert!(failed.contains(&words("iam:PutRolePolicy", "arn:aws:iam::000000000000:role/made")), "{failed}");
     assert!(failed.contains("HandlerErrorCode: AccessDenied"), "{failed}");
 }
+
+#[tokio::test]
+async fn a_buckets_policy_can_deny_what_others_allow_and_allow_what_no_other_does() {
+    let (_cloud, root, dev) = cloud(json!([allow(&["s3:GetObject"], "arn:aws:s3:::bucket/*")])).await;
+    root.s3.put_object().bucket(BUCKET).key("k").send().await.unwrap();
+    let set = async |effect: &str, principal: Value, action: &str| {
+        let statement = json!({ "Effect": effect, "Principal": principal, "Action": action,
+                                "Resource": ["arn:aws:s3:::bucket", "arn:aws:s3:::bucket/*"] });
+        let policy = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
+        root.s3.put_bucket_policy().bucket(BUCKET).policy(policy).send().await.unwrap();
+    };
+    let user = json!({ "AWS": "arn:aws:iam::000000000000:user/dev" });
+    let account = json!({ "AWS": "000000000000" });
+    let get = async || dev.s3.get_object().bucket(BUCKET).key("k").send().await.map(drop);
+    let put = async || dev.s3.put_object().bucket(BUCKET).key("k").send().await.map(drop);
+
+    set("Deny", account.clone(), "s3:GetObject").await;
+    let denied = "User: arn:aws:iam::000000000000:user/dev is not authorized to perform: s3:GetObject on resource: \"arn:aws:s3:::bucket/k\" with an explicit deny in a resource-based policy";
+    assert_eq!(refused(get().await), ("AccessDenied".to_owned(), denied.to_owned(), 403));
+    // The account's own keys are denied it, too, but not what mends it.
+    assert_eq!(refused(root.s3.get_object().bucket(BUCKET).key("k").send().await).0, "AccessDenied");
+    set("Deny", json!("*"), "s3:*").await;
+    root.s3.delete_bucket_policy().bucket(BUCKET).send().await.unwrap();
+    get().await.unwrap();
+
+    set("Allow", user, "s3:PutObject").await;
+    put().await.unwrap();
+    // To the account as such: its own policies have to pass it on.
+    set("Allow", account, "s3:PutObject").await;
+    assert_eq!(refused(put().await).1, words("s3:PutObject", "\"arn:aws:s3:::bucket/k\""));
+}
+
+#[tokio::test]
+async fn a_copy_with_the_tags_of_its_source_takes_the_right_to_read_and_to_write_tags() {
+    let objects = allow(&["s3:GetObject", "s3:PutObject"], "arn:aws:s3:::bucket/*");
+    let read = allow(&["s3:GetObjectTagging"], "arn:aws:s3:::bucket/from");
+    let write = allow(&["s3:PutObjectTagging"], "arn:aws:s3:::bucket/to");
+    for (statements, missing) in [
+        (json!([objects, write]), Some("s3:GetObjectTagging")),
+        (json!([objects, read]), Some("s3:PutObjectTagging")),
+        (json!([objects, read, write]), None),
+    ] {
+        let (_cloud, root, dev) = cloud(statements).await;
+        root.s3.put_object().bucket(BUCKET).key("from").tagging("a=b").send().await.unwrap();
+        let copy = || dev.s3.copy_object().bucket(BUCKET).key("to").copy_source("bucket/from");
+        match missing {
+            Some(action) => assert!(refused(copy().send().await).1.contains(action), "{action}"),
+            None => drop(copy().send().await.unwrap()),
+        }
+        // Whoever leaves the tags behind needs neither.
+        copy().tagging_directive("REPLACE".into()).send().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_functions_tags_are_shown_only_to_who_may_list_them() {
+    let get = allow(&["lambda:GetFunction"], "*");
+    let list = allow(&["lambda:ListTags"], "arn:aws:lambda:us-east-1:000000000000:function:open");
+    let (_cloud, root, dev) = cloud(json!([get, list])).await;
+    let shown = async |name: &str| {
+        let code = aws_sdk_lambda::types::FunctionCode::builder().zip_file(zip().into()).build();
+        let create = root.lambda.create_function().function_name(name).code(code).handler("index.handler");
+        let create = create.runtime(aws_sdk_lambda::types::Runtime::Nodejs22x).tags("team", "blue");
+        create.role("arn:aws:iam::000000000000:role/r").send().await.unwrap();
+        let function = dev.lambda.get_function().function_name(name).send().await.unwrap();
+        let error = function.tags_error().map(|error| error.message().to_owned());
+        (function.tags().map(|tags| tags["team"].clone()), error)
+    };
+    assert_eq!(shown("open").await, (Some("blue".to_owned()), None));
+    let closed = "arn:aws:lambda:us-east-1:000000000000:function:closed";
+    assert_eq!(shown("closed").await, (None, Some(words("lambda:ListTags", closed))));
+}
+
+#[tokio::test]
+async fn what_a_principal_may_do_can_be_simulated() {
+    let deny = json!({ "Effect": "Deny", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::bucket/no/*" });
+    let (_cloud, root, dev) = cloud(json!([allow(&["s3:PutObject"], "arn:aws:s3:::bucket/*"), deny])).await;
+    let user = "arn:aws:iam::000000000000:user/dev";
+    let ask = |clients: &Clients, who: &str| {
+        let ask = clients.iam.simulate_principal_policy().policy_source_arn(who).action_names("s3:PutObject");
+        ask.action_names("s3:GetObject")
+            .resource_arns("arn:aws:s3:::bucket/k")
+            .resource_arns("arn:aws:s3:::bucket/no/k")
+    };
+    let answer = ask(&root, user).send().await.unwrap();
+    let decisions: Vec<&str> =
+        answer.evaluation_results().iter().map(|result| result.eval_decision().as_str()).collect();
+    assert_eq!(decisions, ["allowed", "explicitDeny", "implicitDeny", "implicitDeny"]);
+    assert_eq!(refused(ask(&dev, user).send().await).1, words("iam:SimulatePrincipalPolicy", user));
+    let nobody = ask(&root, "arn:aws:iam::000000000000:role/nobody").send().await;
+    assert_eq!(refused(nobody).0, "NoSuchEntity");
+}

@@ -1,14 +1,18 @@
 //! Whether a principal may do what a request needs, and what AWS says when it may not.
 //!
 //! Nothing is denied unless the cloud enforces IAM ([`Builder::enforce_iam`](crate::Builder::enforce_iam)). What counts
-//! then are identity policies and permissions boundaries. Policies of resources (buckets, functions, keys) are kept by
-//! their services and not evaluated: within one account they can only add to what identities may do, or deny it.
+//! then are identity policies, permissions boundaries and the policies of buckets, which can deny what others allow, and
+//! allow what no other does. Policies of functions say who else than the account may invoke them, and there is nobody
+//! else here; KMS keys have none, as there is no KMS.
+//!
+//! After <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>; the words of a
+//! denial are those of <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::{MutexGuard, PoisonError};
 
-use super::evaluation::{Context, Decision, Need, Policy, decide};
+use super::evaluation::{Asker, Context, Decision, Need, Policy, decide, decide_for};
 use super::identities::{Identity, Principal, Rights};
 use super::{Iam, State};
 use crate::credentials::Credentials;
@@ -37,6 +41,7 @@ pub(crate) struct Denial {
 enum Why {
     NothingAllows,
     Denied,
+    DeniedByResource,
     Boundary,
 }
 
@@ -57,6 +62,7 @@ impl Denial {
         match self.why {
             Why::NothingAllows => format!("{asked} because no identity-based policy allows the {action} action"),
             Why::Denied => format!("{asked} with an explicit deny in an identity-based policy"),
+            Why::DeniedByResource => format!("{asked} with an explicit deny in a resource-based policy"),
             Why::Boundary => format!("{asked} because no permissions boundary allows the {action} action"),
         }
     }
@@ -110,6 +116,28 @@ impl Iam {
         known.unwrap_or_else(|| Principal::account(key_id))
     }
 
+    /// The user or role with this ARN.
+    pub(super) fn principal_of(&self, arn: &str) -> Option<Principal> {
+        let known = {
+            let enforcement = self.enforcement();
+            let of_a_user = enforcement.principals.values().find(|principal| principal.arn == arn).cloned();
+            // The account's own keys go by the names of users.
+            let key_id = arn.rsplit_once(":user/").map_or("", |(_, name)| name);
+            of_a_user.or_else(|| enforcement.credentials.secret(key_id).map(|_| Principal::account(key_id)))
+        };
+        let role = || self.state().roles.values().any(|role| role.arn == arn).then(|| Principal::session(arn, "", ""));
+        known.or_else(role)
+    }
+
+    /// What `SimulatePrincipalPolicy` says of one action, in its own words.
+    pub(super) fn simulated(&self, principal: &Principal, action: &str, resource: &str) -> &'static str {
+        match self.authorize(principal, &[Need::new(action, resource)]) {
+            Ok(()) => "allowed",
+            Err(Denial { why: Why::Denied | Why::DeniedByResource, .. }) => "explicitDeny",
+            Err(Denial { why: Why::NothingAllows | Why::Boundary, .. }) => "implicitDeny",
+        }
+    }
+
     /// Whether the policies of principals count.
     pub(crate) fn is_enforced(&self) -> bool {
         self.enforcement().enforced
@@ -141,14 +169,29 @@ impl Iam {
 
     /// Whether a principal may do all of these; else the first that it may not.
     pub(crate) fn authorize(&self, principal: &Principal, needs: &[Need]) -> Result<(), Denial> {
+        self.authorize_on(principal, needs, |_| None)
+    }
+
+    /// The same where resources have policies of their own: `of_resource` finds the one that a need meets.
+    pub(crate) fn authorize_on<'a>(
+        &self,
+        principal: &Principal,
+        needs: &[Need],
+        of_resource: impl Fn(&Need) -> Option<&'a Policy>,
+    ) -> Result<(), Denial> {
         if !self.is_enforced() {
             return Ok(());
         }
         let (policies, boundary) = match &principal.may {
-            Rights::Everything => return Ok(()),
+            Rights::Everything => (vec![Policy::of_everything()], None),
             Rights::Policies(policies) => (policies.clone(), None),
             Rights::OfRole(arn) => of_role(&self.state(), arn),
         };
+        let role = match &principal.may {
+            Rights::OfRole(arn) => Some(arn.as_str()),
+            Rights::Everything | Rights::Policies(_) => None,
+        };
+        let asker = Asker { arn: &principal.arn, role, account: ACCOUNT };
         let mut context = Context::default()
             .with("aws:PrincipalArn", &principal.arn)
             .with("aws:PrincipalAccount", ACCOUNT)
@@ -159,14 +202,19 @@ impl Iam {
             context = context.with("aws:username", name);
         }
         for need in needs {
-            let why = match decide(&policies, need, &context) {
-                Decision::ExplicitDeny => Why::Denied,
-                Decision::ImplicitDeny => Why::NothingAllows,
-                Decision::Allow => match boundary.as_ref().map(|boundary| decide([boundary], need, &context)) {
-                    None | Some(Decision::Allow) => continue,
-                    Some(Decision::ExplicitDeny) => Why::Denied,
-                    Some(Decision::ImplicitDeny) => Why::Boundary,
-                },
+            let resource =
+                of_resource(need).map_or(Decision::ImplicitDeny, |policy| decide_for(&asker, policy, need, &context));
+            let why = match (decide(&policies, need, &context), resource) {
+                (Decision::ExplicitDeny, _) => Why::Denied,
+                (_, Decision::ExplicitDeny) => Why::DeniedByResource,
+                (Decision::ImplicitDeny, Decision::ImplicitDeny) => Why::NothingAllows,
+                (Decision::Allow, _) | (_, Decision::Allow) => {
+                    match boundary.as_ref().map(|boundary| decide([boundary], need, &context)) {
+                        None | Some(Decision::Allow) => continue,
+                        Some(Decision::ExplicitDeny) => Why::Denied,
+                        Some(Decision::ImplicitDeny) => Why::Boundary,
+                    }
+                }
             };
             return Err(Denial {
                 arn: principal.arn.clone(),

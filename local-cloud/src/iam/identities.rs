@@ -80,6 +80,11 @@ impl Principal {
         }
     }
 
+    /// Whether it is the account itself, and nobody in it.
+    pub(crate) fn is_the_account(&self) -> bool {
+        matches!(self.may, Rights::Everything)
+    }
+
     /// The user's name, for `${aws:username}`.
     pub(super) fn user_name(&self) -> Option<&str> {
         self.arn.split_once(":user/").and_then(|(_, name)| name.rsplit('/').next())

@@ -29,7 +29,7 @@ use crate::record::{Fault, RecordFile};
 
 use authorization::Enforcement;
 pub(crate) use authorization::{Denial, SessionKeys};
-pub(crate) use evaluation::Need;
+pub(crate) use evaluation::{Need, Policy as PolicyDocument};
 pub use identities::Identity;
 pub(crate) use identities::Principal;
 pub(crate) use roles::{Role, RoleInput};

@@ -74,6 +74,8 @@ pub(super) fn perform(iam: &Iam, call: &Call) -> Answer {
         "GetPolicyVersion" => get_policy_version(iam, arn()?, required(form, "VersionId", "versionId")?),
         "DeletePolicy" => done(iam.delete_policy(arn()?)),
         "GetUser" => get_user(form, &call.caller.key_id),
+        // Where nothing is enforced, nothing could be simulated truthfully.
+        "SimulatePrincipalPolicy" if iam.is_enforced() => simulate(iam, form),
         other => Err(Refusal::invalid_action("IAM", other)),
     }
 }
@@ -177,6 +179,33 @@ fn get_policy_version(iam: &Iam, arn: &str, version: &str) -> Answer {
         xml.text("IsDefaultVersion", if number == policy.default_version { "true" } else { "false" });
         xml.text("CreateDate", created);
     });
+    Ok(Some(xml))
+}
+
+/// Each action on each resource, by the policies of the principal. As in AWS, those of resources don't count unless one
+/// is given, which is refused here, as are keys of a context.
+fn simulate(iam: &Iam, form: &Form) -> Answer {
+    for unknown in ["ResourcePolicy", "CallerArn", "PolicyInputList.member.1", "ContextEntries.member.1.ContextKeyName"]
+    {
+        if form.get(unknown).is_some() {
+            return Err(Refusal::new(400, "InvalidInput", format!("{unknown} is not supported by the local cloud.")));
+        }
+    }
+    let source = required(form, "PolicySourceArn", "policySourceArn")?;
+    let Some(principal) = iam.principal_of(source) else {
+        return Err(no_such_entity(format!("The entity {source} cannot be found.")));
+    };
+    let resources = form.list("ResourceArns").filter(|arns| !arns.is_empty()).unwrap_or_else(|| vec!["*".to_owned()]);
+    let actions = form.list("ActionNames").unwrap_or_default();
+    let asked = actions.iter().flat_map(|action| resources.iter().map(move |resource| (action, resource)));
+    let mut xml = Xml::default();
+    xml.list("EvaluationResults", asked, |xml, (action, resource)| {
+        let decision = iam.simulated(&principal, action, resource);
+        xml.text("EvalActionName", action);
+        xml.text("EvalResourceName", resource);
+        xml.text("EvalDecision", decision);
+    });
+    xml.text("IsTruncated", "false");
     Ok(Some(xml))
 }
 

@@ -50,8 +50,7 @@ use request::Request;
 use router::{NoRoute, Operation};
 use throttle::TokenBucket;
 
-use crate::iam::Iam;
-use crate::iam::Principal;
+use crate::iam::{Iam, PolicyDocument, Principal};
 use crate::logs::Logs;
 use crate::permissions;
 
@@ -78,6 +77,9 @@ pub(crate) const MAX_REQUEST_BYTES: usize = 70_167_211;
 pub(crate) trait Objects: Send + Sync {
     /// Looks an object up. Never blocks for long: no bytes are copied.
     fn object(&self, bucket: &str, key: &str, version_id: Option<&str>) -> Result<StoredObject, ObjectError>;
+
+    /// The policy of a bucket, if it has one.
+    fn bucket_policy(&self, bucket: &str) -> Option<PolicyDocument>;
 }
 
 /// An object's bytes and identity. Cheap to clone: the chunks share memory.
@@ -257,10 +259,19 @@ impl Lambda {
         self.iam.authorize(caller, &needs).map_err(|denial| ApiError::new(ErrorKind::AccessDenied, denial.message()))
     }
 
+    /// Whether the caller may see a function's tags; else AWS's words.
+    fn permit_tags(&self, request: &Request, function: &str) -> Result<(), String> {
+        let Some(caller) = &request.caller else { return Ok(()) };
+        let needs = [permissions::see_tags(function, &request.scope.region)];
+        self.iam.authorize(caller, &needs).map_err(|denial| denial.message())
+    }
+
     /// Refuses to read code that the caller may not read: Lambda does it in the caller's name.
     fn permit_read(&self, request: &Request, bucket: &str, key: &str, version: Option<&str>) -> errors::Result<()> {
         let Some(caller) = &request.caller else { return Ok(()) };
-        let denied = self.iam.authorize(caller, &[permissions::read_object(bucket, key, version)]);
+        let policy = self.objects().bucket_policy(bucket);
+        let needs = [permissions::read_object(bucket, key, version)];
+        let denied = self.iam.authorize_on(caller, &needs, |_| policy.as_ref());
         denied.map_err(|denial| {
             let said = denial.s3_message();
             let message = format!(

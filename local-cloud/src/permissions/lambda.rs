@@ -43,6 +43,10 @@ pub(crate) fn of_lambda(asked: &Asked<'_>) -> Vec<Need> {
             needs.push(pass_role(body["Role"].as_str().unwrap_or_default(), PASSED_TO));
             needs
         }
+        "PutFunctionCodeSigningConfig" => {
+            let config = body()["CodeSigningConfigArn"].as_str().unwrap_or_default().to_owned();
+            vec![Need::new(&*action, function_arn(resource, None, region)), Need::new(&*action, config)]
+        }
         "UpdateFunctionConfiguration" => {
             let mut needs = vec![Need::new(action, function_arn(resource, None, region))];
             needs.extend(body()["Role"].as_str().map(|role| pass_role(role, PASSED_TO)));
@@ -52,6 +56,11 @@ pub(crate) fn of_lambda(asked: &Asked<'_>) -> Vec<Need> {
         _ if resource.starts_with("arn:") && !resource.contains(":function:") => vec![Need::new(action, resource)],
         _ => vec![Need::new(action, function_arn(resource, qualifier, region))],
     }
+}
+
+/// To see a function's tags in the answer of `GetFunction`.
+pub(crate) fn see_tags(function: &str, region: &str) -> Need {
+    Need::new("lambda:ListTags", function_arn(function, None, region))
 }
 
 /// The ARN of a function, however it is named.

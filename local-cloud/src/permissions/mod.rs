@@ -1,5 +1,15 @@
-//! Which IAM actions a request needs, on which resources: after the Service Authorization Reference
-//! (<https://docs.aws.amazon.com/service-authorization/latest/reference/>) and the operations' own pages.
+//! Which IAM actions a request needs, on which resources: after the Service Authorization Reference and the operations'
+//! own pages.
+//!
+//! - S3: see [`s3`].
+//! - Lambda: <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html>, and for tags
+//!   <https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html>.
+//! - CloudFormation: <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudformation.html>.
+//! - IAM: <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html>.
+//! - STS: `GetCallerIdentity` takes nothing,
+//!   <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>.
+//! - CodeBuild: <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodebuild.html>.
+//! - CloudWatch Logs: <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html>.
 //!
 //! A request's needs are known before it is carried out, but for a few that depend on what is found: the key of an
 //! object that is encrypted, whether a key that is missing may be told from one that is forbidden. The services ask for
@@ -12,7 +22,7 @@ mod query;
 pub(crate) mod s3;
 
 pub(crate) use json::{log_stream, of_json};
-pub(crate) use lambda::{Asked as LambdaRequest, of_lambda};
+pub(crate) use lambda::{Asked as LambdaRequest, of_lambda, see_tags};
 pub(crate) use query::of_query;
 
 use crate::iam::Need;

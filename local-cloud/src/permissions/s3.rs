@@ -1,5 +1,10 @@
 //! S3's actions, which are often named otherwise than its operations. After "Required permissions for Amazon S3 API
-//! operations": <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>.
+//! operations": <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>, and for
+//! uploads in parts <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions>.
+//!
+//! What a condition can ask of a request is in
+//! <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html>; what it can ask of a
+//! conditional write, in <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html>.
 
 use http::HeaderMap;
 
@@ -85,6 +90,41 @@ pub(crate) fn see(header: &str, bucket: &str, key: &str, version: Option<&str>) 
 
 /// Everything that a request needs, but for KMS keys.
 pub(crate) fn needs(asked: &Asked<'_>) -> Vec<Need> {
+    actions(asked).into_iter().map(|need| with_headers(asked, need)).collect()
+}
+
+/// Headers whose values are condition keys of their own names, with `s3:` before.
+const CONDITION_HEADERS: [&str; 7] = [
+    "x-amz-acl",
+    "x-amz-content-sha256",
+    "x-amz-copy-source",
+    "x-amz-metadata-directive",
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-amz-storage-class",
+];
+
+/// Adds what conditions can ask about the request as such.
+fn with_headers(asked: &Asked<'_>, mut need: Need) -> Need {
+    for name in CONDITION_HEADERS {
+        if let Some(value) = asked.header(name) {
+            need = need.with(&format!("s3:{name}"), value);
+        }
+    }
+    if need.action == "s3:PutObject" {
+        for name in ["if-match", "if-none-match"] {
+            if let Some(value) = asked.header(name) {
+                need = need.with(&format!("s3:{name}"), value.trim_matches('"'));
+            }
+        }
+        // Only these make an object; parts and the beginning of an upload make none yet.
+        let creates = matches!(asked.operation, "PutObject" | "CopyObject" | "CompleteMultipartUpload");
+        need = need.with("s3:ObjectCreationOperation", if creates { "true" } else { "false" });
+    }
+    need
+}
+
+fn actions(asked: &Asked<'_>) -> Vec<Need> {
     let on_bucket = |action: &str| vec![Need::new(format!("s3:{action}"), asked.bucket_arn())];
     let on_object = |action: &str, of_version: &str| vec![asked.on_object(action, of_version)];
     match asked.operation {
@@ -211,6 +251,16 @@ fn copied(asked: &Asked<'_>) -> Vec<Need> {
         .map(|(bucket, key, version)| read_object(&bucket, &key, version.as_deref()))
         .into_iter()
         .collect()
+}
+
+/// The tags of a copy: those of the source (bucket, key, version) to read, those of the target to write.
+pub(crate) fn copied_tags(source: (&str, &str, Option<&str>), target: (&str, &str)) -> Vec<Need> {
+    let (bucket, key, version) = source;
+    let read = if version.is_some() { "s3:GetObjectVersionTagging" } else { "s3:GetObjectTagging" };
+    vec![
+        Need::new(read, format!("arn:aws:s3:::{bucket}/{key}")),
+        Need::new("s3:PutObjectTagging", format!("arn:aws:s3:::{}/{}", target.0, target.1)),
+    ]
 }
 
 /// Bucket, key and version of `x-amz-copy-source`.

@@ -3,9 +3,13 @@
 //!
 //! - Whether a key is there may only be known to who may list the bucket: to all others a missing key is a forbidden one.
 //! - Tags, retention and legal hold are shown in an answer's headers only to who may read them.
+//! - The policy of a bucket, as it is when the request comes, can deny what others allow, and allow what no other does.
+//!   The account's own key gets past it to the policy itself, as the account's root user does: else nobody could mend it.
+//! - Whoever copies an object with its tags has to be allowed to read and to write tags.
 //! - An object that is encrypted with a customer managed KMS key is read and written by who may use the key. The key that
 //!   AWS manages for S3 (`alias/aws/s3`) lets everybody in the account use it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::Response;
@@ -14,7 +18,8 @@ use http::request::Parts;
 use super::model::Encryption;
 use super::{Refusal, Store};
 use crate::credentials::Scope;
-use crate::iam::{Iam, Need, Principal};
+use crate::iam::{Iam, Need, PolicyDocument, Principal};
+use crate::lambda::Objects as _;
 use crate::operation::Target;
 use crate::permissions::s3::{self as needs, Asked, source};
 use crate::wire::AnyBody;
@@ -30,11 +35,14 @@ pub(crate) struct Access {
     bucket: String,
     key: String,
     version: Option<String>,
+    /// Policies of the buckets that the request is about, by the bucket's name.
+    policies: Arc<BTreeMap<String, PolicyDocument>>,
 }
 
 impl Access {
     pub(super) fn new(
         iam: &Arc<Iam>,
+        store: &Store,
         key_id: Option<&str>,
         scope: Option<&Scope>,
         target: &Target,
@@ -50,9 +58,11 @@ impl Access {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
             version: None,
+            policies: Arc::default(),
         };
         let version = access.asked(parts).parameter("versionId");
-        Self { version, ..access }
+        let policies = if iam.is_enforced() { Arc::new(policies(store, bucket, parts)) } else { Arc::default() };
+        Self { version, policies, ..access }
     }
 
     /// Of another service of the cloud, which asks in nobody's name.
@@ -66,6 +76,7 @@ impl Access {
             bucket: nothing(),
             key: nothing(),
             version: None,
+            policies: Arc::default(),
         }
     }
 
@@ -83,7 +94,12 @@ impl Access {
     pub(crate) fn permit(&self, needs: &[Need]) -> Result<(), Refusal> {
         let Some(principal) = &self.principal else { return Ok(()) };
         let refused = |message: String| Refusal::access_denied(message);
-        self.iam.authorize(principal, needs).map_err(|denial| refused(denial.s3_message()))
+        let policy = |need: &Need| {
+            let bucket = need.resource.strip_prefix("arn:aws:s3:::")?.split('/').next()?;
+            let is_about_it = need.action.ends_with("BucketPolicy") && principal.is_the_account();
+            self.policies.get(bucket).filter(|_| !is_about_it)
+        };
+        self.iam.authorize_on(principal, needs, policy).map_err(|denial| refused(denial.s3_message()))
     }
 
     /// Refuses a request whose caller may not make it.
@@ -92,7 +108,27 @@ impl Access {
             return Ok(());
         }
         self.permit(&needs::needs(&self.asked(parts)))?;
+        self.permit(&self.tags_of_copy(store, parts))?;
         self.permit(&self.keys(store, parts))
+    }
+
+    /// What a copy takes that brings the tags of its source along.
+    fn tags_of_copy(&self, store: &Store, parts: &Parts) -> Vec<Need> {
+        let directive = parts.headers.get("x-amz-tagging-directive").and_then(|value| value.to_str().ok());
+        let copies_tags = self.operation == "CopyObject" && directive.is_none_or(|value| value == "COPY");
+        let Some((bucket, key, version)) = source(&parts.headers).filter(|_| copies_tags) else { return Vec::new() };
+        let has_tags = store.read(|state| {
+            let bucket = state.bucket(&bucket).ok()?;
+            let version = match &version {
+                Some(version) => bucket.version(&key, version)?,
+                None => bucket.latest(&key)?,
+            };
+            Some(!version.object.as_ref()?.attributes.tags.is_empty())
+        });
+        match has_tags {
+            Some(true) => needs::copied_tags((&bucket, &key, version.as_deref()), (&self.bucket, &self.key)),
+            _ => Vec::new(),
+        }
     }
 
     /// The KMS keys that the request needs, and what for.
@@ -167,4 +203,11 @@ impl Access {
         }
         response
     }
+}
+
+/// The policies of the bucket and of that of a copy's source.
+fn policies(store: &Store, bucket: &str, parts: &Parts) -> BTreeMap<String, PolicyDocument> {
+    let source = source(&parts.headers).map(|(bucket, _, _)| bucket);
+    let named = [Some(bucket.to_owned()), source].into_iter().flatten();
+    named.filter_map(|bucket| Some((bucket.clone(), store.bucket_policy(&bucket)?))).collect()
 }

@@ -154,7 +154,7 @@ impl Service {
         let endpoint = endpoint(&parts.headers);
         unsigned_uri(&mut parts.uri, &mut parts.headers)?;
         parts.headers.remove(header::AUTHORIZATION);
-        let access = Access::new(iam, verified.key_id.as_deref(), scope.as_ref(), target, &parts);
+        let access = Access::new(iam, &self.store, verified.key_id.as_deref(), scope.as_ref(), target, &parts);
         access.check(&self.store, &parts)?;
         let trailers = Trailers::default();
         let binding = Binding::of(&parts.headers, verified.chunks, &trailers)?;

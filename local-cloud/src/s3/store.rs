@@ -16,6 +16,7 @@ use super::ids;
 use super::model::{Bucket, Moment, Object, Upload, Version, Versioning};
 use super::rope::{Rope, Segment};
 use crate::Error;
+use crate::iam::PolicyDocument;
 use crate::lambda::{ObjectError, Objects, StoredObject};
 
 /// All buckets, and which records of them a change has touched.
@@ -243,5 +244,10 @@ impl Objects for Store {
                 etag: object.etag().to_owned(),
             })
         })
+    }
+
+    fn bucket_policy(&self, bucket: &str) -> Option<PolicyDocument> {
+        let document = self.read(|state| state.bucket(bucket).ok()?.settings.get("policy").cloned())?;
+        Some(PolicyDocument::read(&document))
     }
 }

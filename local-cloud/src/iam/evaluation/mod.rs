@@ -3,12 +3,15 @@
 
 mod condition;
 mod pattern;
+mod principal;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use condition::Condition;
+pub(crate) use principal::Asker;
+use principal::Whom;
 
 /// What is known about a request besides its action and resource, by condition key.
 #[derive(Clone, Debug, Default)]
@@ -88,6 +91,8 @@ pub(crate) struct Policy(Vec<Statement>);
 #[derive(Clone, Debug)]
 struct Statement {
     allows: bool,
+    /// Whom it is about; `None` in a policy of an identity, which is about that identity.
+    whom: Option<Whom>,
     /// Patterns, and whether it is about what they match or about all else.
     actions: (Vec<String>, bool),
     resources: (Vec<String>, bool),
@@ -107,6 +112,11 @@ impl Policy {
         Self(statements.iter().map(Statement::read).collect())
     }
 
+    /// That of the account itself.
+    pub(crate) fn of_everything() -> Self {
+        Self::read(r#"{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#)
+    }
+
     /// The operators of conditions that can't be evaluated.
     pub(crate) fn unknown_operators(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|statement| statement.conditions.as_ref().err()).map(String::as_str)
@@ -121,6 +131,7 @@ impl Statement {
         };
         Self {
             allows: statement["Effect"] == "Allow",
+            whom: Whom::read(statement),
             actions: patterns("Action", "NotAction"),
             resources: patterns("Resource", "NotResource"),
             conditions: condition::conditions(&statement["Condition"]),
@@ -153,10 +164,23 @@ fn texts(value: &Value) -> Vec<String> {
 
 /// What these policies together say. `context` completes that of the need.
 pub(crate) fn decide<'a>(policies: impl IntoIterator<Item = &'a Policy>, need: &Need, context: &Context) -> Decision {
-    let context = need.context.clone().or(context.clone());
+    let statements = policies.into_iter().flat_map(|policy| &policy.0);
+    decided(statements, need, &need.context.clone().or(context.clone()))
+}
+
+/// What the policy of a resource says to who asks. An allowance of the whole account is none yet: the account's own
+/// policies have to pass it on.
+pub(crate) fn decide_for(asker: &Asker<'_>, policy: &Policy, need: &Need, context: &Context) -> Decision {
+    let concerned = policy.0.iter().filter(|statement| {
+        statement.whom.as_ref().is_some_and(|whom| whom.is(asker) && (!statement.allows || whom.is_by_name(asker)))
+    });
+    decided(concerned, need, &need.context.clone().or(context.clone()))
+}
+
+fn decided<'a>(statements: impl Iterator<Item = &'a Statement>, need: &Need, context: &Context) -> Decision {
     let mut decision = Decision::ImplicitDeny;
-    for statement in policies.into_iter().flat_map(|policy| &policy.0) {
-        if statement.is_about(need, &context) {
+    for statement in statements {
+        if statement.is_about(need, context) {
             if !statement.allows {
                 return Decision::ExplicitDeny;
             }

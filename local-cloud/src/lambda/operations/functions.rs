@@ -100,7 +100,12 @@ pub(super) fn get(lambda: &Lambda, request: &Request) -> Result<Reply> {
         "Code": location(version, &lambda.endpoint()),
     });
     if !function.tags.is_empty() {
-        shown["Tags"] = json!(function.tags);
+        match lambda.permit_tags(request, &function.name) {
+            Ok(()) => shown["Tags"] = json!(function.tags),
+            Err(message) => {
+                shown["TagsError"] = json!({ "ErrorCode": "AccessDeniedException", "Message": message });
+            }
+        }
     }
     if let Some(reserved) = function.reserved_concurrency {
         shown["Concurrency"] = json!({ "ReservedConcurrentExecutions": reserved });

@@ -67,11 +67,13 @@ pub(super) fn tag(lambda: &Lambda, request: &Request) -> Result<Reply> {
             "An error occurred and the request cannot be processed: there are no tags in it.",
         ));
     }
+    check(&input.tags)?;
     let mut registry = lambda.registry();
     let function = registry.function(&wanted, &request.scope, lambda.objects())?;
     let mut tags = function.tags.clone();
     tags.extend(input.tags);
-    check(&tags)?;
+    // Those of AWS itself are there, too, and don't count.
+    check(&tags.iter().filter(|(key, _)| !key.starts_with("aws:")).map(|(k, v)| (k.clone(), v.clone())).collect())?;
     function.tags = tags;
     Ok(no_content())
 }

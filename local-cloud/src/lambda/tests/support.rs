@@ -61,6 +61,10 @@ impl Objects for Memory {
             etag: format!("\"{key}-{id}\""),
         })
     }
+
+    fn bucket_policy(&self, _: &str) -> Option<crate::iam::PolicyDocument> {
+        None
+    }
 }
 
 /// A zip of text files, all executable.

@@ -1,4 +1,4 @@
-//! A bucket's policy: kept, checked for its shape, never enforced, as there is only one account.
+//! A bucket's policy: kept, and checked for its shape. It counts where the cloud enforces IAM (`s3/access.rs`).
 
 use std::sync::Arc;
 

@@ -34,7 +34,7 @@ pub enum Error {
     },
 
     /// The store refused one action.
-    #[error("{action} on {location} is not permitted: {reason}; grant it to the role or user that asks")]
+    #[error("{action} on {location} is not permitted: {reason}")]
     AccessDenied {
         /// The IAM action, or the file operation.
         action: String,

@@ -74,7 +74,13 @@ where
             } else {
                 ""
             };
-            StoreError::AccessDenied { action: action.to_owned(), reason: format!("{}{absent}", said()) }
+            // An Allow doesn't help against a Deny.
+            let mend = if message.contains("explicit deny") {
+                "what denies it has to make an exception"
+            } else {
+                "grant it to the role or user that asks"
+            };
+            StoreError::AccessDenied { action: action.to_owned(), reason: format!("{}{absent}; {mend}", said()) }
         }
         ("SlowDown" | "ServiceUnavailable" | "InternalError" | "RequestTimeout", _) => {
             other(format!("{}: try again in a moment", said()))

@@ -23,6 +23,7 @@ use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
 
 pub(crate) use self::credentials::{CredentialsLife, CredentialsSource};
 use crate::args::Global;
+use crate::denial::{Denial, statement};
 use crate::error::{Error, Result, without_number};
 use crate::rate::Quota;
 
@@ -254,9 +255,11 @@ impl Cloud {
                     None => error.hint("give the bucket's region with `--region`; the functions have to be there too"),
                 }
             }
-            "AccessDenied" | "AccessDeniedException" | "Forbidden" => {
-                told("AccessDenied").hint("the message names the action and the resource that the policy has to allow")
-            }
+            "AccessDenied" | "AccessDeniedException" | "Forbidden" => match Denial::read(text) {
+                Some(denial) => told("AccessDenied").hint(denial.hint()),
+                None => told("AccessDenied")
+                    .hint("`quickdeploy doctor` tries each permission, and names those that are missing"),
+            },
             "NoSuchBucket" => told("ArtifactNotFound").hint("check `artifact` in quickdeploy.toml, and the region"),
             code => told(code),
         }
@@ -265,7 +268,17 @@ impl Cloud {
 
 /// The engine's error as it stands: its messages name the thing and the way out.
 pub(crate) fn engine_error(error: &zipedit::Error) -> Error {
-    Error::new(error.kind(), error.to_string())
+    let text = error.to_string();
+    let told = Error::new(error.kind(), text.as_str());
+    match (Denial::read(&text), error) {
+        (Some(denial), _) => told.hint(denial.hint()),
+        // The answer to a HEAD request has no words.
+        (None, zipedit::Error::AccessDenied { action, location, .. }) => match location.strip_prefix("s3://") {
+            Some(object) => told.hint(format!("allow it: {}", statement(action, &format!("arn:aws:s3:::{object}")))),
+            None => told,
+        },
+        (None, _) => told,
+    }
 }
 
 /// What went wrong on the way, without the layers of HTTP client that it came through.

@@ -93,6 +93,11 @@ impl Error {
         self
     }
 
+    /// All of it on one line, with what to do next: for where an error is one remark among others.
+    pub(crate) fn with_hints(&self) -> String {
+        self.0.hints.iter().fold(self.to_string(), |text, hint| format!("{text}; {hint}"))
+    }
+
     /// The stable name for programs.
     pub(crate) fn error_type(&self) -> &str {
         &self.0.error_type

@@ -10,6 +10,7 @@ mod built_from;
 mod compare;
 mod compile;
 mod demo;
+mod denial;
 mod deployment;
 mod digest;
 mod doctor;

@@ -172,9 +172,11 @@ impl Patcher<'_> {
         }
         let staged = self.stage(changes).await?;
         let sent = self.send(overlay_event(self.artifact, &staged.key, changes, &self.stamp)).await;
-        let removed = self.unstage(&staged).await;
-        let report = sent?;
-        removed.map(|()| report)
+        // What was patched is patched, whatever becomes of the change set.
+        if let Err(left) = self.unstage(&staged).await {
+            self.ui.warning(&left, left.hints());
+        }
+        sent
     }
 
     async fn send(&self, event: Vec<u8>) -> Result<Report> {

@@ -43,7 +43,8 @@ pub(super) async fn ask(ui: &Ui, cloud: &Cloud, function: &str) -> Result<Option
             if told.error_type() != "AccessDenied" {
                 return Err(told);
             }
-            ui.warning(&told, &["who deploys by it needs lambda:InvokeFunction".to_owned()]);
+            let why = ["who deploys by it needs lambda:InvokeFunction".to_owned()];
+            ui.warning(&told, &[told.hints(), &why].concat());
             return Ok(None);
         }
     };

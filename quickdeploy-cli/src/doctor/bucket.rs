@@ -7,6 +7,7 @@ use super::Target;
 use super::artifact::Facts;
 use super::finding::{Area, Finding, Level};
 use super::lifecycle::{Danger, Fate, Subject, aborts_uploads, dangers};
+use crate::denial::{Denial, statement};
 use crate::error::Error;
 use crate::functions::Function;
 
@@ -174,8 +175,11 @@ fn not_readable(check: &'static str, error: &Error, action: &str, target: &Targe
     if error.error_type() != "AccessDenied" {
         return finding;
     }
-    let resource = target.bucket_arn();
-    finding.mend(format!("allow {action} on {resource}, or ask somebody who may"))
+    let explicit = Denial::read(error.causes().first().map_or("", String::as_str)).filter(Denial::is_explicit);
+    match explicit {
+        Some(denial) => finding.mend(denial.hint()),
+        None => finding.mend(format!("allow it: {}", statement(action, &target.bucket_arn()))),
+    }
 }
 
 #[cfg(test)]

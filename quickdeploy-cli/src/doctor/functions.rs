@@ -235,8 +235,8 @@ fn code_signing(function: &Function, config: &str) -> Finding {
 }
 
 fn unknown_signing(error: &Error) -> Finding {
-    Finding::new(Level::NotChecked, Area::Functions, "codeSigning", error.to_string())
-        .mend("allow lambda:ListCodeSigningConfigs and lambda:ListFunctionsByCodeSigningConfig; AWS refuses the update itself if signing is enforced")
+    Finding::of_error(Level::NotChecked, Area::Functions, "codeSigning", error)
+        .mend("without it, AWS refuses the update itself if signing is enforced")
 }
 
 #[cfg(test)]

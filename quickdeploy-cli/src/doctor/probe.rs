@@ -12,6 +12,7 @@ use zipedit::StoreError;
 
 use super::finding::{Area, Finding, Level, Permission};
 use crate::aws::Cloud;
+use crate::denial::{self, Denial};
 use crate::error::Error;
 
 /// What a request's answer says of the permission.
@@ -66,11 +67,10 @@ impl Probe {
             Verdict::Denied(words) => {
                 let level = if need == Need::Deployment { Level::Failed } else { Level::Warning };
                 let denied = finding(level, format!("{action} on {resource} is denied{purpose} ({words})"));
-                // An Allow doesn't help against a Deny.
-                if words.contains("explicit deny") {
-                    denied.mend("a policy denies it explicitly: the one that AWS names has to make an exception")
-                } else {
-                    denied.mend(format!("allow it: {}", statement(&permission)))
+                match Denial::read(&words) {
+                    // An Allow doesn't help against a Deny.
+                    Some(denial) if denial.is_explicit() => denied.mend(denial.hint()),
+                    _ => denied.mend(format!("allow it: {}", statement(&permission))),
                 }
             }
         };
@@ -80,8 +80,7 @@ impl Probe {
 
 /// The statement of a policy that allows it.
 pub(crate) fn statement(permission: &Permission) -> String {
-    let Permission { action, resource } = permission;
-    format!(r#"{{"Effect": "Allow", "Action": "{action}", "Resource": "{resource}"}}"#)
+    denial::statement(&permission.action, &permission.resource)
 }
 
 /// What the answer to a request says. `about_the_object`: the error codes that only somebody who is permitted gets.
@@ -155,7 +154,8 @@ mod tests {
 
     #[test]
     fn an_explicit_deny_is_not_mended_by_an_allow() {
-        let words = "not authorized to perform: s3:PutObject with an explicit deny in a service control policy";
+        let words =
+            "User: u is not authorized to perform: s3:PutObject with an explicit deny in a service control policy";
         let finding = probed(Need::Deployment, Verdict::Denied(words.into()));
         assert!(!finding.mend[0].contains("Effect"), "{:?}", finding.mend);
     }

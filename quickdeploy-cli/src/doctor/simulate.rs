@@ -3,6 +3,7 @@
 //! It knows identity policies, boundaries and the organisation's, but not the bucket's policy unless it is given one.
 //! So it is asked only about what couldn't be tried, and where the caller may not ask, the command that asks is told.
 
+use aws_sdk_iam::error::ProvideErrorMetadata as _;
 use aws_sdk_iam::types::PolicyEvaluationDecisionType;
 
 use super::Target;
@@ -10,6 +11,7 @@ use super::account::Caller;
 use super::finding::{Area, Finding, Level, Permission};
 use super::probe::statement;
 use crate::aws::Cloud;
+use crate::denial::Denial;
 
 /// What a principal is asked about.
 #[derive(Debug)]
@@ -49,10 +51,12 @@ pub(crate) async fn ask(target: &Target<'_>, question: Question) -> Vec<Finding>
         .resource_arns(resource.replace('*', "0"))
         .send()
         .await;
+    let refused = answer.as_ref().err().and_then(|error| Some(Denial::read(error.message()?)?.hint()));
     let results = answer.ok().and_then(|answer| answer.evaluation_results).unwrap_or_default();
     if results.is_empty() {
+        let refused = refused.map_or_else(String::new, |hint| format!(" ({hint})"));
         return unknown(format!(
-            "IAM could not be asked; somebody who may: aws iam simulate-principal-policy --policy-source-arn {principal} \
+            "IAM could not be asked{refused}; somebody who may: aws iam simulate-principal-policy --policy-source-arn {principal} \
              --action-names {} --resource-arns '{resource}'",
             actions.join(" ")
         ));

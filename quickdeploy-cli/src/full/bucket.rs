@@ -12,6 +12,7 @@ use aws_sdk_s3::types::{
 };
 
 use crate::aws::Cloud;
+use crate::denial;
 use crate::error::{Error, Result};
 
 /// After so many days an upload that nobody finished is discarded.
@@ -38,6 +39,10 @@ pub(crate) async fn exists(cloud: &Cloud, bucket: &str) -> Result<bool> {
                 (301 | 307 | 400, Some(region)) if region != cloud.region => Err(elsewhere(cloud, bucket, &region)),
                 (403, _) => Err(Error::new("AccessDenied", what())
                     .cause("S3 answers 403: it is somebody else's, or s3:ListBucket is not allowed")
+                    .hint(format!(
+                        "allow it: {}",
+                        denial::statement("s3:ListBucket", &format!("arn:aws:s3:::{bucket}"))
+                    ))
                     .hint("names of buckets are unique in the whole world: choose another, or ask for permission")),
                 _ => Err(cloud.explain(&what(), &SdkError::ServiceError(answer))),
             }

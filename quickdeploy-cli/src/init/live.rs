@@ -137,7 +137,7 @@ pub(crate) async fn stack(cloud: &Cloud, name: &str, strict: bool) -> Result<Sta
             Ok(resources) => resources,
             Err(error) if strict && next == name => return Err(error),
             Err(error) => {
-                found.problems.push(error.to_string());
+                found.problems.push(error.with_hints());
                 continue;
             }
         };
@@ -145,7 +145,7 @@ pub(crate) async fn stack(cloud: &Cloud, name: &str, strict: bool) -> Result<Sta
         todo.extend(of_type("AWS::CloudFormation::Stack").map(|nested| nested.physical_id.clone()));
         let mut codes = BTreeMap::new();
         match stacks.made(&next).await {
-            Err(error) => found.problems.push(error.to_string()),
+            Err(error) => found.problems.push(error.with_hints()),
             Ok(made) => match Template::parse(&made.template) {
                 Err(error) => found.problems.push(format!("the template of the stack `{name}` can't be read: {error}")),
                 Ok(template) => {
@@ -236,7 +236,7 @@ pub(crate) async fn by_stack(cloud: &Cloud, name: &str) -> Result<Found> {
                 live.logical_id = live.logical_id.or(known);
                 functions.push(live);
             }
-            (Err(error), _) => notes.push(format!("`{function}` is left out: {error}")),
+            (Err(error), _) => notes.push(format!("`{function}` is left out: {}", error.with_hints())),
         }
     }
     if functions.is_empty() {
@@ -256,7 +256,7 @@ async fn with_the_same_code(cloud: &Cloud, functions: Vec<LiveFunction>, notes: 
     let listed = match functions::list(cloud).await {
         Ok(listed) => listed,
         Err(error) => {
-            notes.push(format!("other functions with the same code are not looked for: {error}"));
+            notes.push(format!("other functions with the same code are not looked for: {}", error.with_hints()));
             return all;
         }
     };
@@ -271,7 +271,7 @@ async fn with_the_same_code(cloud: &Cloud, functions: Vec<LiveFunction>, notes: 
     for (name, read) in read_all(cloud, others).await {
         match read {
             Ok(live) => all.push(live),
-            Err(error) => notes.push(format!("`{name}` runs the same code, but is left out: {error}")),
+            Err(error) => notes.push(format!("`{name}` runs the same code, but is left out: {}", error.with_hints())),
         }
     }
     all

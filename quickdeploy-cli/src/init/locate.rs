@@ -23,6 +23,7 @@ use super::live::Package;
 use super::search::{self, Area};
 use super::template::Code;
 use crate::aws::Cloud;
+use crate::denial::statement;
 use crate::digest;
 use crate::error::Error;
 use crate::project::ArtifactUrl;
@@ -155,7 +156,9 @@ pub(crate) async fn locate(ui: &Ui, cloud: &Cloud, wanted: &Wanted<'_>) -> Locat
     }
     match search::buckets(cloud).await {
         Ok(areas) => located.search(cloud, wanted.package, &areas, &mut seen).await,
-        Err(error) => located.tried.push(Tried::new("buckets", format!("they may not be listed ({error})"))),
+        Err(error) => {
+            located.tried.push(Tried::new("buckets", format!("they may not be listed ({})", error.with_hints())));
+        }
     }
     drop(progress);
     located
@@ -201,9 +204,13 @@ pub(crate) async fn compare(cloud: &Cloud, url: &ArtifactUrl, package: &Package)
         }
         // A HEAD request's errors have no body: the status is all that is said.
         Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 403) => {
-            return State::Unusable("it may not be read: s3:GetObject is not allowed".to_owned());
+            let read = statement("s3:GetObject", &format!("arn:aws:s3:::{}/{}", url.bucket, url.key));
+            let list = statement("s3:ListBucket", &format!("arn:aws:s3:::{}", url.bucket));
+            return State::Unusable(format!(
+                "it may not be read, or isn't there, which S3 says only to who may list the bucket; allow it: {read}, {list}"
+            ));
         }
-        Err(error) => return State::Unusable(cloud.explain("it may not be read", &error).to_string()),
+        Err(error) => return State::Unusable(cloud.explain("it may not be read", &error).with_hints()),
     };
     let size = head.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or(0);
     if size != package.size {
@@ -225,7 +232,7 @@ pub(crate) async fn compare(cloud: &Cloud, url: &ArtifactUrl, package: &Package)
         let store = S3Store::new(cloud.s3.clone(), &url.bucket, &url.key);
         return match zipedit::open(&store).await {
             Ok(artifact) => verdict(same_directory(artifact.directory(), &theirs)),
-            Err(error) => State::Unusable(cloud.explain_engine(&error).to_string()),
+            Err(error) => State::Unusable(cloud.explain_engine(&error).with_hints()),
         };
     }
     let target = Target {
@@ -239,7 +246,7 @@ pub(crate) async fn compare(cloud: &Cloud, url: &ArtifactUrl, package: &Package)
     };
     match digest::sha256(cloud, &target).await {
         Ok(sha256) => verdict(sha256 == package.sha256),
-        Err(error) => State::Unusable(error.to_string()),
+        Err(error) => State::Unusable(error.with_hints()),
     }
 }
 

@@ -9,6 +9,7 @@ use futures::stream::{self, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
 use crate::aws::Cloud;
+use crate::denial::statement;
 use crate::error::Result;
 use crate::project::ArtifactUrl;
 use crate::ui::{count, plural};
@@ -79,7 +80,8 @@ pub(crate) async fn buckets(cloud: &Cloud) -> Result<Vec<Area>> {
 struct Listing {
     urls: Vec<ArtifactUrl>,
     objects: u64,
-    denied: bool,
+    /// What allows it to be listed.
+    denied: Option<String>,
     /// Not all of it was seen.
     cut: bool,
 }
@@ -91,7 +93,10 @@ pub(crate) async fn objects_of_size(cloud: &Cloud, areas: &[Area], size: u64) ->
     let listings: Vec<Listing> =
         stream::iter(chosen).map(|area| list(cloud, area, size, end)).buffer_unordered(AT_ONCE).collect().await;
     let objects = listings.iter().map(|listing| listing.objects).sum();
-    let denied = listings.iter().filter(|listing| listing.denied).count();
+    let denied: Vec<&str> = listings.iter().filter_map(|listing| listing.denied.as_deref()).collect();
+    let denied = denied
+        .first()
+        .map(|allow| format!("; {} may not be listed; allow it: {allow}", plural(denied.len(), "bucket")));
     let cut = listings.iter().any(|listing| listing.cut) || chosen.len() < areas.len();
     let mut urls: Vec<ArtifactUrl> = listings.into_iter().flat_map(|listing| listing.urls).collect();
     urls.sort_by(|a, b| (&a.bucket, &a.key).cmp(&(&b.bucket, &b.key)));
@@ -102,12 +107,10 @@ pub(crate) async fn objects_of_size(cloud: &Cloud, areas: &[Area], size: u64) ->
         areas => format!("a search through {} of {}", plural(areas.len(), "bucket"), cloud.region),
     };
     let mut result = format!("{} of {} objects have the package's length", urls.len(), count(objects));
-    if denied > 0 {
-        result.push_str(&format!("; {} may not be listed (s3:ListBucket)", plural(denied, "bucket")));
-    }
     if cut {
         result.push_str("; not everything was looked at");
     }
+    result.extend(denied);
     Searched { urls, place, result }
 }
 
@@ -125,7 +128,7 @@ async fn list(cloud: &Cloud, area: &Area, size: u64, end: Instant) -> Listing {
         let page = match timeout_at(end, page).await {
             Err(_) => break,
             Ok(Err(_)) => {
-                listing.denied = true;
+                listing.denied = Some(statement("s3:ListBucket", &format!("arn:aws:s3:::{}", area.bucket)));
                 return listing;
             }
             Ok(Ok(page)) => page,

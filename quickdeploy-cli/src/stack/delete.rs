@@ -6,6 +6,7 @@ use super::deploy::watch;
 use super::events::failures;
 use super::follow::{Ended, Operation};
 use super::{Stack, Stacks, how_to_watch, plan};
+use crate::denial::Denial;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupts;
 use crate::retry::retried;
@@ -49,5 +50,6 @@ pub(super) async fn delete_and_follow(
     for failure in failures(&events) {
         error = error.cause(format!("{} ({}): {}", failure.logical_id, failure.resource_type, failure.reason.trim()));
     }
-    Err(error.hint(how_to_watch(&stack.name)))
+    let denied = failures(&events).iter().find_map(|failure| Some(Denial::read(&failure.reason)?.hint()));
+    Err(denied.into_iter().fold(error, Error::hint).hint(how_to_watch(&stack.name)))
 }

@@ -11,6 +11,7 @@ use super::delete::delete_and_follow;
 use super::events::{Event, Failure, failures};
 use super::follow::{Ended, Operation};
 use super::{Plan, Request, Stack, Stacks, how_to_watch, plan};
+use crate::denial::Denial;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupts;
 use crate::ui::{Progress, Ui, duration};
@@ -302,6 +303,10 @@ fn failed(stack: &Stack, plan: Plan, failures: &[Failure]) -> Error {
     {
         error = error.cause(reason.as_str());
     }
+    let error = match failures.iter().find_map(|failure| Denial::read(&failure.reason)) {
+        Some(denial) => error.hint(denial.hint()),
+        None => error,
+    };
     match status.as_str() {
         "UPDATE_ROLLBACK_COMPLETE" => error.hint("CloudFormation took everything back: the stack is as it was before"),
         "ROLLBACK_COMPLETE" => {

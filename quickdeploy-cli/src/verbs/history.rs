@@ -113,7 +113,10 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::History) -> Resul
         }
         Ok::<_, Error>(versions)
     };
-    let asking = async { Ok(versions::versioning(&cloud, &url.bucket).await.ok()) };
+    let asking = async {
+        let versioning = versions::versioning(&cloud, &url.bucket).await;
+        Ok(versioning.map_err(|error| ui.warning(&error, error.hints())).ok())
+    };
     let (versions, functions, versioning) = tokio::try_join!(reading, found(ui, &cloud, settings, &url), asking)?;
     drop(progress);
     if let Err(error) = cache.learn(&url.to_string(), &looked.news) {
@@ -125,6 +128,10 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::History) -> Resul
     }
     let document = document(&url, &versions, args.number, &looked, &functions, versioning);
     show(ui, &document, &versions, &looked);
+    // What mends one mends all.
+    for hint in looked.failed.values().next().map_or(&[][..], Error::hints) {
+        ui.hint(hint);
+    }
     ui.document(&document)?;
     Ok(0)
 }

@@ -3,89 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_lambda::types::{FunctionCode, Runtime, State};
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
-use bytes::Bytes;
 use futures::StreamExt as _;
-use local_cloud::{BuiltinFunction, Identity, LambdaSettings, LocalCloud};
-use quickdeploy_tests::archives::{archive, project};
-use quickdeploy_tests::binaries::{bootstrap, quickdeploy, root};
-use quickdeploy_tests::cloud::Cloud;
+use quickdeploy_tests::binaries::{bootstrap, quickdeploy};
 use quickdeploy_tests::programs::is_there;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{statements, without_each};
+use super::page::{Documented, document, policies};
+use super::scenarios::{SCENARIOS, Scenario, WITHOUT_REQUESTS};
+use super::stage::{Ran, run};
+use super::without_each;
 
-const KEY: &str = "app/backend.zip";
-const BUCKET: &str = "my-bucket";
-
-/// One thing to do with one command.
-#[derive(Clone, Copy, Debug)]
-struct Scenario {
-    /// The name of the policy on the page.
-    policy: &'static str,
-    arguments: &'static [&'static str],
-    /// What is added to `quickdeploy.toml`.
-    config: &'static str,
-    artifact: Artifact,
-}
-
-/// What the bucket has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Artifact {
-    Small,
-    /// So large that it is edited by parts.
-    Large,
-    /// Two versions: the functions run the later one.
-    TwoVersions,
-    /// None, and no function either.
-    Missing,
-}
-
-const FUNCTIONS: &str = "functions = [\"app-api\"]\n";
-const STACK: &str = "functions = [\"app-api\"]\nstack = \"app\"\ntemplate = \"template.yaml\"\ncapabilities = [\"CAPABILITY_NAMED_IAM\"]\nexclude = [\"template.yaml\"]\n";
-const TEMPLATE: &str = r#"
-Resources:
-  Role:
-    Type: AWS::IAM::Role
-    Properties:
-      RoleName: app-made
-      AssumeRolePolicyDocument:
-        Version: "2012-10-17"
-        Statement: [{ Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: sts:AssumeRole }]
-  Api:
-    Type: AWS::Lambda::Function
-    Properties:
-      FunctionName: app-api
-      Runtime: nodejs22.x
-      Handler: util.handler
-      Role: !GetAtt Role.Arn
-      Code: .
-"#;
-
-const SCENARIOS: &[Scenario] = &[
-    Scenario { policy: "diff", arguments: &["diff"], config: FUNCTIONS, artifact: Artifact::Small },
-    Scenario { policy: "status", arguments: &["status"], config: FUNCTIONS, artifact: Artifact::Small },
-    Scenario { policy: "deploy", arguments: &["--via", "direct"], config: FUNCTIONS, artifact: Artifact::Small },
-    Scenario { policy: "deploy", arguments: &["--via", "direct"], config: FUNCTIONS, artifact: Artifact::Large },
-    Scenario { policy: "deploy-lambda", arguments: &["--via", "lambda"], config: FUNCTIONS, artifact: Artifact::Small },
-    Scenario { policy: "history", arguments: &["history"], config: FUNCTIONS, artifact: Artifact::TwoVersions },
-    Scenario { policy: "rollback", arguments: &["rollback"], config: FUNCTIONS, artifact: Artifact::TwoVersions },
-    Scenario { policy: "invoke", arguments: &["invoke", "app-api"], config: FUNCTIONS, artifact: Artifact::Small },
-    Scenario { policy: "logs", arguments: &["logs"], config: FUNCTIONS, artifact: Artifact::Small },
-    Scenario { policy: "init", arguments: &["init", "app-api", "--dry-run"], config: "", artifact: Artifact::Small },
-    Scenario { policy: "full", arguments: &["full"], config: STACK, artifact: Artifact::Missing },
-    Scenario {
-        policy: "bootstrap",
-        arguments: &["bootstrap", "--zip", "bootstrap.zip"],
-        config: FUNCTIONS,
-        artifact: Artifact::Missing,
-    },
-];
-
-/// Actions that a command needs only when something goes wrong. An edit that succeeds has nothing to abort; that one that
-/// fails leaves its upload behind is shown for the role.
-const NO_FAILURE: &[(&str, &str)] = &[("deploy", "s3:AbortMultipartUpload")];
+/// So many run at the same time: they wait more than they compute.
+const AT_ONCE: usize = 8;
 
 /// Actions that a command finds missing only once the artifact is written: the next run goes on from there.
 const AFTER_THE_WRITE: &[(&str, &str)] = &[
@@ -96,149 +25,74 @@ const AFTER_THE_WRITE: &[(&str, &str)] = &[
     ("rollback", "lambda:UpdateFunctionCode"),
 ];
 
-/// The policies of the page, by name, for the account and the region of the local cloud.
-fn policies() -> BTreeMap<String, Value> {
-    let page = std::fs::read_to_string(root().join("docs/permissions.md")).unwrap();
-    let blocks = page.split("<!-- policy: ").skip(1).map(|block| {
-        let (name, rest) = block.split_once(" -->").unwrap();
-        let (_, rest) = rest.split_once("```json\n").unwrap();
-        let (json, _) = rest.split_once("```").unwrap();
-        let json = json.replace("111122223333", "000000000000").replace("eu-west-1", "us-east-1");
-        (name.to_owned(), serde_json::from_str(&json).unwrap_or_else(|error| panic!("{name}: {error}")))
-    });
-    blocks.collect()
+/// What is tried of a scenario.
+#[derive(Clone, Debug)]
+enum Case {
+    /// Exactly what is required.
+    Required,
+    /// That, and what it takes to see more.
+    Whole,
+    /// Without this action, which is required.
+    Without(String),
+    /// Without this action, for want of which less is seen.
+    WithLess(String),
 }
 
-/// What a run said, and what it left.
-#[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    said: String,
-    artifact_is_new: bool,
-    functions_are_new: bool,
+/// The cases of a scenario, each with its policy.
+fn cases(scenario: &Scenario, policies: &BTreeMap<String, Documented>) -> Vec<(Case, Value)> {
+    let Documented { required, for_more, on_failure } = policies[scenario.policy].clone();
+    let others: Vec<Value> = scenario.with.iter().flat_map(|name| policies[*name].required.clone()).collect();
+    let whole = |own: &[&[Value]]| document(own.concat().into_iter().chain(others.clone()));
+    let reduced = |document: Value| super::statements(&document).to_vec();
+    let mut cases = vec![(Case::Required, whole(&[&required]))];
+    if !for_more.is_empty() || !on_failure.is_empty() {
+        cases.push((Case::Whole, whole(&[&required, &for_more, &on_failure])));
+    }
+    for (action, left) in without_each(&document(required.clone())) {
+        cases.push((Case::Without(action), whole(&[&reduced(left)])));
+    }
+    for (action, left) in without_each(&document(for_more)) {
+        cases.push((Case::WithLess(action), whole(&[&required, &reduced(left)])));
+    }
+    cases
 }
 
-/// The command in a cloud and a project of its own, as a user with this policy.
-async fn run(scenario: Scenario, policy: &Value) -> Ran {
-    let settings = LambdaSettings {
-        update_delay: std::time::Duration::ZERO,
-        create_delay: std::time::Duration::ZERO,
-        ..LambdaSettings::default()
-    };
-    let mut builder = LocalCloud::builder().lambda(settings).enforce_iam();
-    if scenario.policy != "bootstrap" {
-        builder =
-            builder.function(BuiltinFunction::new("zipedit", [quickdeploy().as_os_str(), "__bootstrap".as_ref()]));
-    }
-    // A policy has at least one statement.
-    let dev = match statements(policy) {
-        [] => Identity::user("dev"),
-        _ => Identity::user("dev").policy(policy.to_string()),
-    };
-    let cloud = Cloud::start_from(builder.identity("AKIADEV", "secret", dev)).await;
-    let directory = tempfile::tempdir().unwrap();
-    set_up(scenario, &cloud, directory.path()).await;
-    let before = state(&cloud).await;
-    let output = tokio::process::Command::new(quickdeploy())
-        .args(scenario.arguments)
-        .arg("--json")
-        .current_dir(directory.path())
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("HOME", directory.path())
-        .env("AWS_ENDPOINT_URL", cloud.endpoint())
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_ACCESS_KEY_ID", "AKIADEV")
-        .env("AWS_SECRET_ACCESS_KEY", "secret")
-        .stdin(std::process::Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(std::time::Duration::from_secs(60), output).await;
-    let output = output.unwrap_or_else(|_| panic!("{scenario:?} takes too long")).unwrap();
-    let after = state(&cloud).await;
-    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
-    Ran {
-        code: output.status.code(),
-        said,
-        artifact_is_new: before.0 != after.0,
-        functions_are_new: before.1 != after.1,
-    }
-}
-
-/// The artifact's ETag and the function's hash.
-async fn state(cloud: &Cloud) -> (Option<String>, Option<String>) {
-    let head = cloud.s3.head_object().bucket(BUCKET).key(KEY).send().await.ok();
-    let function = cloud.lambda.get_function_configuration().function_name("app-api").send().await.ok();
-    (head.and_then(|head| head.e_tag), function.and_then(|function| function.code_sha256))
-}
-
-async fn set_up(scenario: Scenario, cloud: &Cloud, directory: &std::path::Path) {
-    let write = |name: &str, content: &[u8]| std::fs::write(directory.join(name), content).unwrap();
-    let old = b"exports.handler = async () => 'old';\n".to_vec();
-    write("util.js", if scenario.policy == "init" { &old } else { b"exports.handler = async () => 'new';\n" });
-    let own_config = format!("artifact = \"s3://{BUCKET}/{KEY}\"\n{}", scenario.config);
-    if scenario.policy != "init" {
-        write("quickdeploy.toml", own_config.as_bytes());
-    }
-    cloud.s3.create_bucket().bucket(BUCKET).send().await.unwrap();
-    let enabled = aws_sdk_s3::types::VersioningConfiguration::builder().status("Enabled".into()).build();
-    cloud.s3.put_bucket_versioning().bucket(BUCKET).versioning_configuration(enabled).send().await.unwrap();
-    match scenario.policy {
-        "full" => return write("template.yaml", TEMPLATE.as_bytes()),
-        "bootstrap" => return write("bootstrap.zip", &release::zipped(&std::fs::read(bootstrap()).unwrap()).unwrap()),
-        _ => {}
-    }
-    let put = async |body: Bytes| cloud.s3.put_object().bucket(BUCKET).key(KEY).body(body.into()).send().await.unwrap();
-    match scenario.artifact {
-        Artifact::Large => drop(put(project(24, 400_000)).await),
-        artifact => {
-            if artifact == Artifact::TwoVersions {
-                put(archive([("util.js".to_owned(), b"exports.handler = async () => 'first';\n".to_vec())])).await;
+/// Whether a run shows that the action makes a difference. `Err`: what is wrong with how it ended.
+fn judged(scenario: &Scenario, case: &Case, ran: &Ran) -> Result<bool, &'static str> {
+    match case {
+        Case::Required | Case::Whole if ran.code != Some(0) => Err("does not work"),
+        Case::Required | Case::Whole => Ok(false),
+        Case::WithLess(_) if ran.code != Some(0) => Err("does not work"),
+        Case::WithLess(action) => Ok(says_how(ran, action)),
+        Case::Without(action) if scenario.policy == "doctor" => match ran.code {
+            Some(0 | 1) if says_how(ran, action) => Ok(true),
+            _ => Err("does not say how to allow it"),
+        },
+        Case::Without(_) if ran.code == Some(0) => Ok(false),
+        Case::Without(action) => {
+            // What is looked at after a deployment doesn't take it back.
+            let deploys = matches!(scenario.policy, "invoke" | "logs") && scenario.with == ["deploy"];
+            let changes =
+                AFTER_THE_WRITE.contains(&(scenario.policy, action)) || scenario.policy.starts_with("full") || deploys;
+            if ran.code != Some(1) || !ran.said.contains(action.as_str()) {
+                Err("does not say what is missing")
+            } else if !says_how(ran, action) {
+                Err("does not say how to allow it")
+            } else if ran.functions_are_new && !deploys {
+                Err("changed the function")
+            } else if ran.artifact_is_new && !changes {
+                Err("changed the artifact")
+            } else {
+                Ok(true)
             }
-            put(archive([("util.js".to_owned(), old)])).await;
-        }
-    }
-    create_function(cloud, BUCKET, KEY, &role(cloud).await).await;
-    if scenario.policy == "logs" {
-        cloud.invoke("app-api", &json!({})).await.unwrap();
-    }
-}
-
-/// `app-api`, which runs this artifact.
-pub(crate) async fn create_function(cloud: &Cloud, bucket: &str, key: &str, role: &str) {
-    let code = FunctionCode::builder().s3_bucket(bucket).s3_key(key).build();
-    let create = cloud.lambda.create_function().function_name("app-api").role(role).code(code);
-    create.runtime(Runtime::Nodejs22x).handler("util.handler").send().await.unwrap();
-    loop {
-        let now = cloud.lambda.get_function_configuration().function_name("app-api").send().await.unwrap();
-        if now.state() != Some(&State::Pending) {
-            break;
         }
     }
 }
 
-/// A role that may do everything: what the functions themselves may do is not the question here.
-pub(crate) async fn role(cloud: &Cloud) -> String {
-    let config = aws_sdk_iam::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
-        .endpoint_url(cloud.endpoint());
-    let iam = aws_sdk_iam::Client::from_conf(config.build());
-    let trust = r#"{"Statement": {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}}"#;
-    let made = iam.create_role().role_name("app-role").assume_role_policy_document(trust).send().await.unwrap();
-    let admin = "arn:aws:iam::aws:policy/AdministratorAccess";
-    iam.attach_role_policy().role_name("app-role").policy_arn(admin).send().await.unwrap();
-    made.role().unwrap().arn().to_owned()
-}
-
-/// What came of a command with an action taken out of its policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Without {
-    /// It says what is missing.
-    Stopped,
-    /// It does the same.
-    Works,
+/// Whether it says how to allow an action: the statement, in a document or in a line for people.
+fn says_how(ran: &Ran, action: &str) -> bool {
+    let statement = format!(r#""Action": "{action}""#);
+    ran.said.contains(&statement) || ran.said.contains(&statement.replace('"', r#"\""#))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -249,55 +103,53 @@ async fn every_command_works_under_its_documented_policy_and_no_action_of_it_is_
     quickdeploy();
     bootstrap();
     let policies = policies();
-    let named: BTreeSet<&str> = SCENARIOS.iter().map(|scenario| scenario.policy).collect();
-    assert_eq!(named, policies.keys().map(String::as_str).collect(), "scenarios and policies of the page");
+    let all = SCENARIOS.iter().flat_map(|scenario| {
+        cases(scenario, &policies).into_iter().map(move |(case, policy)| (scenario, case, policy))
+    });
+    let all: Vec<_> = all.collect();
+    let runs = futures::stream::iter(all).map(async |(scenario, case, policy)| {
+        let ran = run(*scenario, &policy).await;
+        (scenario, case, ran)
+    });
+    let runs: Vec<_> = runs.buffer_unordered(AT_ONCE).collect().await;
 
     let mut wrong = Vec::new();
-    let whole = futures::stream::iter(SCENARIOS)
-        .map(async |scenario| (scenario, run(*scenario, &policies[scenario.policy]).await));
-    let whole: Vec<_> = whole.buffer_unordered(4).collect().await;
-    wrong.extend(
-        whole
-            .iter()
-            .filter(|(_, ran)| ran.code != Some(0))
-            .map(|(scenario, ran)| format!("{scenario:?} does not work: {ran:#?}")),
-    );
-
-    let cases = SCENARIOS.iter().flat_map(|scenario| {
-        without_each(&policies[scenario.policy]).into_iter().map(move |(action, policy)| (*scenario, action, policy))
-    });
-    let ran = futures::stream::iter(cases).map(async |(scenario, action, policy)| {
-        let ran = run(scenario, &policy).await;
-        (scenario, action, ran)
-    });
-    let ran: Vec<_> = ran.buffer_unordered(4).collect().await;
-    let mut needed: BTreeMap<(&str, &str), Without> = BTreeMap::new();
-    for (scenario, action, ran) in &ran {
-        let of = (scenario.policy, action.as_str());
-        let without = if ran.code == Some(0) { Without::Works } else { Without::Stopped };
-        if without == Without::Stopped {
-            let what = format!("{:?} without {action}", scenario.arguments);
-            if ran.code != Some(1) || !ran.said.contains(action.as_str()) {
-                wrong.push(format!("{what} does not say what is missing: {ran:#?}"));
-            }
-            if ran.functions_are_new {
-                wrong.push(format!("{what} changed the function: {ran:#?}"));
-            }
-            if ran.artifact_is_new && !AFTER_THE_WRITE.contains(&of) && scenario.policy != "full" {
-                wrong.push(format!("{what} changed the artifact: {ran:#?}"));
-            }
+    // Whether a run of some scenario shows that the action makes a difference.
+    let mut shown: BTreeMap<(&str, &str), bool> = BTreeMap::new();
+    for (scenario, case, ran) in &runs {
+        let outcome = judged(scenario, case, ran);
+        if let Err(what) = outcome {
+            wrong.push(format!("{:?} {case:?} {what}: {ran:#?}", scenario.arguments));
         }
-        let entry = needed.entry(of).or_insert(without);
-        if without == Without::Stopped {
-            *entry = without;
+        if let Case::Without(action) | Case::WithLess(action) = case {
+            *shown.entry((scenario.policy, action)).or_default() |= outcome != Ok(false);
         }
     }
-    for ((policy, action), without) in &needed {
-        let excused = NO_FAILURE.iter().any(|(of, named)| (of, named) == (policy, action));
-        if (*without == Without::Works) != excused {
-            wrong.push(format!("{policy} without {action}: {without:?}"));
-        }
+    for ((policy, action), _) in shown.iter().filter(|(_, shown)| !**shown) {
+        wrong.push(format!("nothing shows what {policy} needs {action} for"));
     }
-    println!("{} commands, {} actions, {} runs without one of them", SCENARIOS.len(), needed.len(), ran.len());
+    println!("{} commands, {} policies, {} actions, {} runs", SCENARIOS.len(), policies.len(), shown.len(), runs.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn every_command_of_the_program_has_a_policy_on_the_page_or_asks_nothing_of_aws() {
+    let policies = policies();
+    let named: BTreeSet<&str> = SCENARIOS
+        .iter()
+        .flat_map(|scenario| std::iter::once(scenario.policy).chain(scenario.with.iter().copied()))
+        .collect();
+    assert_eq!(named, policies.keys().map(String::as_str).collect(), "policies of the scenarios and of the page");
+
+    let help = std::process::Command::new(quickdeploy()).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let (_, commands) = help.split_once("\nCommands:\n").unwrap();
+    let (commands, _) = commands.split_once("\n\n").unwrap();
+    let names = commands.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names: BTreeSet<&str> = names.map(|line| line.split_whitespace().next().unwrap()).collect();
+    // Without a command, it deploys.
+    let ran = SCENARIOS.iter().map(|scenario| scenario.arguments[0]).filter(|first| !first.starts_with("--"));
+    let known: BTreeSet<&str> = ran.chain(WITHOUT_REQUESTS.iter().copied()).collect();
+    assert!(names.len() > 15, "{help}");
+    assert_eq!(names, known, "the program's commands, and those that are run under a policy or need none");
 }

@@ -1,8 +1,12 @@
 //! Who may do what: each policy that we hand out is the smallest that works.
 
 mod developer;
+mod page;
+mod resources;
 mod role;
+mod scenarios;
 mod secrets;
+mod stage;
 
 use serde_json::{Value, json};
 

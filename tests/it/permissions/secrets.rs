@@ -6,7 +6,7 @@ use quickdeploy_tests::archives::archive;
 use quickdeploy_tests::binaries::quickdeploy;
 use quickdeploy_tests::cloud::{BUCKET, Cloud};
 
-use super::developer::{create_function, role};
+use super::stage::{create_function, role};
 
 const CONTENT: &str = "canary-content-8f1e";
 const SECRET: &str = "canary-secret-8f1e";

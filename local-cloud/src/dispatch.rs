@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 
 use crate::cloudformation::{self, CloudFormation};
@@ -76,6 +76,17 @@ impl Payload {
             entry.set_resource(target.resource.as_deref());
         }
         Self::Whole(whole)
+    }
+
+    /// Marks headers that S3 is not to see. They are still part of what was signed.
+    pub(crate) fn ignoring(self, headers: Vec<HeaderName>) -> Self {
+        match self {
+            Self::Streamed(mut request) if !headers.is_empty() => {
+                request.extensions_mut().insert(s3::Ignored(headers));
+                Self::Streamed(request)
+            }
+            other => other,
+        }
     }
 
     async fn whole(self, limit: usize) -> Result<Request<Bytes>, Denied> {

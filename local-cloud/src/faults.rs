@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use http::HeaderName;
 use tokio::sync::watch;
 
 /// What happens to a request that a [`Fault`] hits.
@@ -191,6 +192,8 @@ pub struct Faults {
 
 #[derive(Debug)]
 struct State {
+    /// Operations, each with a header that it doesn't see.
+    ignored: Vec<(String, HeaderName)>,
     /// Each with the number of matching calls so far.
     faults: Vec<(Fault, usize)>,
     link: Link,
@@ -200,7 +203,7 @@ struct State {
 
 impl Faults {
     pub(crate) fn new(link: Link) -> Self {
-        let state = Mutex::new(State { faults: Vec::new(), link, free: [None; 2] });
+        let state = Mutex::new(State { faults: Vec::new(), ignored: Vec::new(), link, free: [None; 2] });
         Self { state, away: watch::Sender::new(None), gates: watch::Sender::default() }
     }
 
@@ -209,9 +212,30 @@ impl Faults {
         self.state().faults.push((fault, 0));
     }
 
-    /// Forgets every fault that is still to come.
+    /// Forgets every fault that is still to come, and what is ignored.
     pub fn clear(&self) {
-        self.state().faults.clear();
+        let mut state = self.state();
+        state.faults.clear();
+        state.ignored.clear();
+    }
+
+    /// This operation of S3 ignores this header from now on, as if it had not been sent: a store that knows the request
+    /// but not its precondition. Until [`Faults::clear`].
+    ///
+    /// ```
+    /// # fn of(faults: &local_cloud::Faults) {
+    /// faults.ignore("CompleteMultipartUpload", "if-match");
+    /// # }
+    /// ```
+    pub fn ignore(&self, operation: impl Into<String>, header: &'static str) {
+        self.state().ignored.push((operation.into(), HeaderName::from_static(header)));
+    }
+
+    /// The headers that this operation ignores.
+    pub(crate) fn ignored(&self, operation: &str) -> Vec<HeaderName> {
+        let state = self.state();
+        let of_it = state.ignored.iter().filter(|(ignoring, _)| ignoring == operation);
+        of_it.map(|(_, header)| header.clone()).collect()
     }
 
     /// The whole cloud can't be reached for this long, as when the network is gone: every connection is reset, further

@@ -183,6 +183,7 @@ async fn exchange(
     let unread = Unread::default();
     let body = Inbound::new(body, Arc::clone(&entry), Arc::clone(&services.faults), unread.clone());
     let request = Payload::read(Request::from_parts(parts, body), &mut target, &entry).await;
+    let request = request.ignoring(services.faults.ignored(&target.operation));
     let fault = services.faults.hit(&target.operation, target.resource.as_deref());
     if let Some(action) = fault {
         entry.set_fault(action.to_string());

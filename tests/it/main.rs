@@ -14,6 +14,7 @@ mod original;
 mod other_writers;
 mod peers;
 mod permissions;
+mod probe;
 mod readers;
 mod schemas;
 mod semantics;

@@ -96,6 +96,18 @@ pub enum Error {
         found: String,
     },
 
+    /// The store carries requests out whose preconditions don't hold: nothing keeps writers apart there.
+    #[error(
+        "{location} is in a store that ignores {ignored}: what somebody else writes at the same time would be lost, and \
+         nobody would notice; nothing was written"
+    )]
+    PreconditionsIgnored {
+        /// `s3://bucket/key`.
+        location: String,
+        /// Which ones: headers and operations.
+        ignored: String,
+    },
+
     /// The time allowed ran out; what had been uploaded was discarded.
     #[error(
         "editing {location} did not finish in time; nothing was changed, repeat it with a longer timeout or more memory"
@@ -162,6 +174,7 @@ impl Error {
             Error::TooLarge(_) => "TooLarge",
             Error::Conflict { .. } | Error::Overtaken { .. } => "Conflict",
             Error::PreconditionFailed { .. } => "PreconditionFailed",
+            Error::PreconditionsIgnored { .. } => "PreconditionsIgnored",
             Error::Timeout { .. } => "Timeout",
             Error::Interrupted { .. } => "Interrupted",
             Error::Unreachable { .. } | Error::Store { .. } | Error::Unknown { .. } => "Store",

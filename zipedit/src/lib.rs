@@ -58,5 +58,5 @@ pub use report::{Report, Strategy, Traffic};
 pub use stamp::{STAMP_PREFIX, Stamp, StampError};
 pub use stop::Stop;
 pub use store::file::FileStore;
-pub use store::s3::{S3Object, S3Store, S3Version};
+pub use store::s3::{Heed, Precondition, Probed, S3Object, S3Store, S3Version};
 pub use store::{Object, Store, StoreError};

@@ -154,6 +154,9 @@ impl Service {
         let endpoint = endpoint(&parts.headers);
         unsigned_uri(&mut parts.uri, &mut parts.headers)?;
         parts.headers.remove(header::AUTHORIZATION);
+        for header in parts.extensions.remove::<Ignored>().into_iter().flat_map(|Ignored(headers)| headers) {
+            parts.headers.remove(header);
+        }
         let access = Access::new(iam, &self.store, verified.key_id.as_deref(), scope.as_ref(), target, &parts);
         access.check(&self.store, &parts)?;
         let trailers = Trailers::default();
@@ -205,6 +208,10 @@ impl Service {
         Ok(Response::from_parts(parts, body.boxed_unsync()))
     }
 }
+
+/// Headers of a request that are ignored, once its signature is verified.
+#[derive(Clone, Debug)]
+pub(crate) struct Ignored(pub(crate) Vec<HeaderName>);
 
 /// Marks an answer whose document shows the entity tag without quotes: only `GetObjectAttributes` does, and `s3s`
 /// always writes them.

@@ -6,8 +6,11 @@
 
 mod attributes;
 mod copy;
+mod endpoint;
 mod errors;
 mod object;
+mod precondition;
+mod probe;
 mod replace;
 mod settle;
 mod version;
@@ -26,6 +29,8 @@ use futures::stream::BoxStream;
 use self::attributes::Attributes;
 use self::errors::store_error;
 pub use self::object::S3Object;
+pub use self::precondition::{Heed, Precondition, Probed, enumerated};
+pub use self::probe::PROBE_SUFFIX;
 pub use self::version::S3Version;
 use super::{Slot, Store, StoreError};
 use crate::error::Error;

@@ -97,7 +97,7 @@ fn denied_action(message: &str) -> Option<&str> {
 }
 
 /// The error and what caused it, without the SDK's dump of its types.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
     let mut texts = vec![error.to_string()];
     let mut source = error.source();
     while let Some(error) = source {

@@ -41,6 +41,7 @@ mod sts;
 mod watchdog;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -103,6 +104,7 @@ pub struct Builder {
     data_dir: Option<PathBuf>,
     functions: Vec<BuiltinFunction>,
     lambda: LambdaSettings,
+    function_environment: BTreeMap<String, String>,
     codebuild: CodeBuildSettings,
     cloudformation: CloudFormationSettings,
     iam: IamSettings,
@@ -146,6 +148,13 @@ impl Builder {
     #[must_use]
     pub fn lambda(mut self, settings: LambdaSettings) -> Self {
         self.lambda = settings;
+        self
+    }
+
+    /// An environment variable of every function process, which a function's own ones win over.
+    #[must_use]
+    pub fn function_environment(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.function_environment.insert(name.into(), value.into());
         self
     }
 
@@ -232,7 +241,9 @@ impl Builder {
         let objects = Arc::clone(&store) as Arc<dyn lambda::Objects>;
         let iam = Arc::new(iam::Iam::new(self.iam));
         iam.enforce(self.identities, self.enforce_iam, self.credentials.clone()).map_err(Error::Policy)?;
-        let lambda = lambda::Lambda::new(self.lambda, objects, Arc::clone(&iam), Arc::clone(&logs));
+        let mut settings = self.lambda;
+        settings.environment.extend(self.function_environment);
+        let lambda = lambda::Lambda::new(settings, objects, Arc::clone(&iam), Arc::clone(&logs));
         if let Some(path) = &self.data_dir {
             let kept = lambda.keep_in(path.join("lambda")).await;
             kept.map_err(|(path, message)| Error::DataDir { path, message })?;
@@ -305,6 +316,7 @@ impl LocalCloud {
             data_dir: None,
             functions: Vec::new(),
             lambda: LambdaSettings::default(),
+            function_environment: BTreeMap::new(),
             codebuild: CodeBuildSettings::default(),
             cloudformation: CloudFormationSettings::default(),
             iam: IamSettings::default(),

@@ -13,6 +13,7 @@ use std::str::FromStr;
 
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::store_check::StoreCheck;
 pub(crate) use observe::{Afterwards, Call, Invoke, Logs};
 pub(crate) use versions::{History, Rollback, Status};
 
@@ -20,6 +21,8 @@ pub(crate) use versions::{History, Rollback, Status};
 pub(crate) mod env {
     /// Which `[env.NAME]` of the configuration to use, like `--env`.
     pub(crate) const ENV: &str = "QUICKDEPLOY_ENV";
+    /// What follows when a store ignores preconditions, like `--store-check`. The zipedit function reads it, too.
+    pub(crate) const STORE_CHECK: &str = zipedit_lambda::STORE_CHECK;
 }
 
 const AFTER_HELP: &str = "\
@@ -64,6 +67,10 @@ pub(crate) struct Global {
     /// Send AWS requests here, e.g. to `quickdeploy local` [else: AWS_ENDPOINT_URL]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) endpoint_url: Option<String>,
+
+    /// What to do about a store other than AWS's that ignores write preconditions [default: refuse]
+    #[arg(long, global = true, value_name = "HOW", env = env::STORE_CHECK, hide_env_values = true)]
+    pub(crate) store_check: Option<StoreCheck>,
 
     /// Say nothing but warnings, errors and the result
     #[arg(long, short, global = true, conflicts_with = "verbose")]
@@ -449,8 +456,8 @@ pub(crate) struct Bootstrap {
 /// `quickdeploy doctor`.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(after_help = "\
-Nothing is changed, and nothing is written but a trial upload that is aborted at once. Exit code 1: something is broken
-that a deployment needs.")]
+Nothing is changed, and nothing is written but a trial upload that is aborted at once; in a store other than AWS's also a
+small object beside the artifact, for a moment. Exit code 1: something is broken that a deployment needs.")]
 pub(crate) struct Doctor {
     #[command(flatten)]
     pub(crate) artifacts: Chosen,

@@ -26,6 +26,7 @@ use crate::args::Global;
 use crate::denial::{Denial, statement};
 use crate::error::{Error, Result, without_number};
 use crate::rate::Quota;
+use crate::store_check::{StoreCheck, Stores};
 
 /// Where AWS is, and how much may be asked of it.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub(crate) struct Cloud {
     pub(crate) region: String,
     /// Where requests go when it is not AWS itself.
     pub(crate) endpoint: Option<String>,
+    /// What is known of stores that aren't AWS's.
+    pub(crate) stores: Stores,
     /// For every control-plane call but `GetFunction`.
     pub(crate) control_plane: Quota,
     /// For `GetFunction`.
@@ -52,6 +55,7 @@ pub(crate) struct Place {
     pub(crate) profile: Option<String>,
     pub(crate) region: Option<String>,
     pub(crate) endpoint_url: Option<String>,
+    pub(crate) store_check: Option<StoreCheck>,
 }
 
 impl Place {
@@ -61,6 +65,7 @@ impl Place {
             profile: global.profile.clone(),
             region: global.region.clone(),
             endpoint_url: global.endpoint_url.clone(),
+            store_check: global.store_check,
         }
     }
 
@@ -70,6 +75,7 @@ impl Place {
             profile: self.profile.or(other.profile),
             region: self.region.or(other.region),
             endpoint_url: self.endpoint_url.or(other.endpoint_url),
+            store_check: self.store_check.or(other.store_check),
         }
     }
 }
@@ -141,7 +147,8 @@ impl Cloud {
             .map_err(|error| credentials_error(&error, place.profile.as_deref(), endpoint.as_deref()))?;
         let provider = SharedCredentialsProvider::new(Resolved { now: Mutex::new(Some(credentials)), later: provider });
         let config = config.into_builder().credentials_provider(provider).build();
-        Ok(Self { profile: place.profile, ..Self::with(&config, region, endpoint) })
+        let stores = Stores::new(place.store_check.unwrap_or_default());
+        Ok(Self { profile: place.profile, stores, ..Self::with(&config, region, endpoint) })
     }
 
     /// A local cloud, as nobody in particular: no file and no variable of the user is read.
@@ -154,7 +161,9 @@ impl Cloud {
                 "local", "local", None, None, "local",
             )))
             .build();
-        Self::with(&config, region.to_owned(), Some(endpoint.to_owned()))
+        // It is this program's own: what it heeds is known.
+        let stores = Stores::new(StoreCheck::Off);
+        Self { stores, ..Self::with(&config, region.to_owned(), Some(endpoint.to_owned())) }
     }
 
     fn with(config: &SdkConfig, region: String, endpoint: Option<String>) -> Self {
@@ -172,6 +181,7 @@ impl Cloud {
             lambda: aws_sdk_lambda::Client::from_conf(lambda),
             region,
             endpoint,
+            stores: Stores::default(),
             control_plane: Quota::control_plane(),
             get_function: Quota::get_function(),
             config,

@@ -327,13 +327,14 @@ impl Deployment<'_> {
             via: self.via,
             function: &self.zipedit,
             stamp,
+            state_dir: self.project.settings().state_dir.as_deref(),
         };
         let stop = Stop::never();
         let options = Options::new().stop(stop.clone());
         if interrupts.so_far() > 0 {
             return Err(nothing_changed());
         }
-        let patching = patcher.patch(&comparison.store, comparison.artifact.clone(), &changes, &options);
+        let patching = patcher.patch(&comparison.store, comparison.artifact.clone(), &changes, &options, &stop);
         interrupts.stopping(self.ui, &self.artifact.to_string(), &stop, patching).await?
     }
 

@@ -33,6 +33,7 @@ mod rollout;
 mod shell;
 mod stack;
 mod stamp;
+mod store_check;
 mod survey;
 mod trace;
 mod ui;

@@ -10,7 +10,7 @@ mod document;
 use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
-use zipedit::{Object as _, S3Object, S3Store, Stop};
+use zipedit::{Object as _, Precondition, S3Object, S3Store, Stop};
 
 pub(crate) use self::document::{ArtifactNow, RolledBack, VersionDocument};
 use crate::affected::{Coming, Effects, Question};
@@ -24,6 +24,7 @@ use crate::memory::{Deployed, Memory};
 use crate::project::{Affected, ArtifactUrl, Deletion, Functions, Project, Scan};
 use crate::rollout::{RolledOut, Rollout, Since, behind, live_sha256};
 use crate::stamp::{self, Writer, Written};
+use crate::store_check::Question as StoreQuestion;
 use crate::ui::{Ui, ago, bytes, moment, plural};
 use crate::update::{Status, Target};
 use crate::versions::back::{Facts, Way, back};
@@ -354,6 +355,14 @@ impl Rollback<'_> {
     /// Copies the version over the current one.
     async fn restore(&self, store: &S3Store, found: &Found, to: &Version, interrupts: &Interrupts) -> Result<S3Object> {
         let stop = Stop::never();
+        let question = StoreQuestion {
+            ui: self.ui,
+            cloud: self.cloud,
+            artifact: &self.artifact,
+            of: Precondition::OF_RESTORES,
+            state_dir: self.project.settings().state_dir.as_deref(),
+        };
+        interrupts.stopping(&stop, question.settle(&stop)).await?;
         let _progress = self.ui.progress("Rolling back");
         let stamp = stamp::stamp(Writer::Rollback, &self.project.settings().root).await;
         let version = store.clone().stamped(stamp::from(stamp, &to.id)).version(&to.id);

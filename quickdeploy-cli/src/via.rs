@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_lambda::operation::invoke::InvokeError;
@@ -14,14 +15,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use zipedit::{Artifact, Change, Changes, MAX_OVERLAY, Options, Report, S3Store, Stamp, Store};
-use zipedit_lambda::Answer;
+use zipedit::{Artifact, Change, Changes, MAX_OVERLAY, Options, Precondition, Report, S3Store, Stamp, Stop, Store};
+use zipedit_lambda::{Answer, STORE_CHECK};
 
 use crate::aws::Cloud;
 use crate::error::{Error, Result};
 use crate::project::{ArtifactUrl, Via};
 use crate::rate::Quota;
 use crate::retry::retried;
+use crate::store_check::{self, Question};
 use crate::ui::{Ui, bytes, duration};
 
 /// The zipedit function's name, when the configuration gives none.
@@ -108,6 +110,8 @@ pub(crate) struct Patcher<'a> {
     pub(crate) function: &'a str,
     /// What the new version says of its writer.
     pub(crate) stamp: Stamp,
+    /// Where it is remembered what the store heeds; `None`: nowhere.
+    pub(crate) state_dir: Option<&'a Path>,
 }
 
 /// What was done, and in which way.
@@ -120,13 +124,14 @@ pub(crate) struct Done {
 }
 
 impl Patcher<'_> {
-    /// Carries `changes` out. `artifact` is what was read of it.
+    /// Carries `changes` out. `artifact` is what was read of it. `options` has `stop`, too.
     pub(crate) async fn patch(
         &self,
         store: &S3Store,
         artifact: S3Artifact,
         changes: &Changes,
         options: &Options,
+        stop: &Stop,
     ) -> Result<Done> {
         let way = match self.via {
             Via::Lambda => Way::Lambda,
@@ -139,6 +144,9 @@ impl Patcher<'_> {
             }
         };
         let direct = async |artifact| {
+            let Self { ui, cloud, artifact: url, state_dir, .. } = *self;
+            let question = Question { ui, cloud, artifact: url, of: Precondition::OF_EDITS, state_dir };
+            question.settle(stop).await?;
             let store = store.clone().stamped(self.stamp.clone());
             let edited = zipedit::edit_from(&store, Some(artifact), changes, options).await;
             let (report, artifact) = edited.map_err(|error| self.cloud.explain_engine(&error))?;
@@ -228,6 +236,9 @@ impl Patcher<'_> {
         match error_type.as_str() {
             "AccessDenied" => error.hint("its role has to allow this; or patch with your own rights: `--via direct`"),
             "InvalidEvent" => error.hint("an older function knows less: bring it up to this program's version"),
+            "PreconditionsIgnored" => error
+                .hint(store_check::BETTER)
+                .hint(format!("if nobody else writes it: set `{STORE_CHECK}=warn` in the function's environment")),
             "Timeout" | "Sandbox.Timedout" => error.hint("give it a longer timeout or more memory"),
             _ => error,
         }

@@ -13,7 +13,10 @@ use crate::site::{ENVIRONMENT, Site};
 /// needs. It is killed when it is dropped.
 #[must_use]
 pub fn cli(cloud: &Cloud, directory: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Command {
-    cli_of(cloud.site(), directory, arguments)
+    let mut command = cli_of(cloud.site(), directory, arguments);
+    // The local cloud heeds preconditions; requests are counted here.
+    command.env("QUICKDEPLOY_STORE_CHECK", "off");
+    command
 }
 
 /// As [`cli`], a client of any endpoint.

@@ -12,6 +12,7 @@ use zipedit::{Artifact, DEADLINE_MARGIN, Options, S3Store, Stop, edit_from, read
 use crate::answer::Answer;
 use crate::event::{Event, InvalidEvent, Source};
 use crate::log;
+use crate::store_check::StoreCheck;
 
 /// Why an event was not carried out.
 #[derive(Debug)]
@@ -65,13 +66,14 @@ impl From<Refusal> for Diagnostic {
 
 pub(crate) struct Handler {
     client: Client,
+    store_check: StoreCheck,
     /// The artifact that was edited last, as it was afterwards.
     known: Mutex<Option<(Source, Artifact<S3Object>)>>,
 }
 
 impl Handler {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client, known: Mutex::new(None) }
+    pub(crate) fn new(client: Client, store_check: StoreCheck) -> Self {
+        Self { client, store_check, known: Mutex::new(None) }
     }
 
     pub(crate) async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, Refusal> {
@@ -106,7 +108,7 @@ impl Handler {
             })?;
         }
 
-        let mut options = Options::new().stop(stop);
+        let mut options = Options::new().stop(stop.clone());
         if let Some(etag) = event.if_match {
             options = options.if_match(etag);
         }
@@ -114,6 +116,9 @@ impl Handler {
             options = options.dry_run();
         }
         let store = self.store(&source).stamped(stamp);
+        if !event.dry_run {
+            self.store_check.check(&store, &source.bucket, &context.request_id, &stop).await?;
+        }
         let (report, known) = edit_from(&store, self.recall(&source), &changes, &options).await?;
         self.remember(source, known);
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

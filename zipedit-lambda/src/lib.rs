@@ -11,6 +11,7 @@ mod client;
 mod event;
 mod handler;
 mod log;
+mod store_check;
 
 use std::process::ExitCode;
 
@@ -19,18 +20,23 @@ use lambda_runtime::{LambdaEvent, service_fn};
 pub use answer::Answer;
 pub use event::{Change, ChangedContent, Event, InvalidEvent, Source};
 pub use handler::Refusal;
+use store_check::StoreCheck;
+
+/// The variable that says what follows when a store other than AWS's ignores preconditions: `refuse` (the default: nothing
+/// is written), `warn` (it is logged), or `off` (the store isn't asked).
+pub const STORE_CHECK: &str = "QUICKDEPLOY_STORE_CHECK";
 
 /// Answers events until Lambda ends the process.
 ///
 /// Everything comes from the environment, as Lambda sets it: `AWS_LAMBDA_RUNTIME_API`, the credentials, `AWS_REGION`;
-/// `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` for a store other than AWS's.
+/// `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` for a store other than AWS's, and [`STORE_CHECK`] for trust in it.
 #[must_use]
 pub fn run() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.to_string()),
     };
-    let handler = handler::Handler::new(client::from_environment());
+    let handler = handler::Handler::new(client::from_environment(), StoreCheck::from_environment());
     let serving = lambda_runtime::run(service_fn(|event: LambdaEvent<serde_json::Value>| handler.handle(event)));
     match runtime.block_on(serving) {
         Ok(()) => ExitCode::SUCCESS,

@@ -20,6 +20,8 @@ pub struct LambdaSettings {
     pub control_plane_rate: f64,
     /// `GetFunction` calls per second; also the burst. Zero or less means: no limit.
     pub get_function_rate: f64,
+    /// Environment variables of every function process, which a function's own ones win over.
+    pub environment: BTreeMap<String, String>,
     /// How many function processes may run at one time, all functions together. Further invocations wait their turn.
     pub max_processes: usize,
     /// A process that has had no invocation for this long is ended.
@@ -37,6 +39,7 @@ impl Default for LambdaSettings {
             create_delay: Duration::from_millis(300),
             control_plane_rate: 15.0,
             get_function_rate: 100.0,
+            environment: BTreeMap::new(),
             max_processes: 16,
             idle_timeout: Duration::from_secs(300),
             init_timeout: Duration::from_secs(10),

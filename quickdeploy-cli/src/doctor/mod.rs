@@ -3,7 +3,8 @@
 //! # How it holds together
 //!
 //! An examination is a list of [`Finding`]s. Each area has a file: [`account`] (who asks, where, by which clock),
-//! [`local`] (this directory), [`artifact`] and [`uploads`], [`bucket`] with the pure [`lifecycle`], [`access`] (S3's
+//! [`local`] (this directory), [`artifact`] and [`uploads`], [`bucket`] with the pure [`lifecycle`],
+//! [`preconditions`] (of stores that are not S3), [`access`] (S3's
 //! permissions), [`functions`] and what they run from ([`references`]), [`zipedit`], [`services`] (what only some verbs use). Permissions are tried, see
 //! [`probe`]; what can't be tried harmlessly is asked of IAM, see [`simulate`], or listed as not checked.
 //!
@@ -19,6 +20,7 @@ mod finding;
 mod functions;
 mod lifecycle;
 mod local;
+mod preconditions;
 mod probe;
 mod references;
 mod services;
@@ -138,14 +140,16 @@ async fn examine_artifact(target: &Target<'_>) -> Examination {
         }
     };
     let questions = questions(target, &functions, &zipedit, principal.as_deref());
-    let (bucket, references, access, logs, asked) = tokio::join!(
+    let (bucket, preconditions, references, access, logs, asked) = tokio::join!(
         bucket::examine(target, &facts, &functions.referencing),
+        preconditions::examine(target, &store),
         references::examine(target.cloud, &functions.referencing),
         access::probes(target, &store, &facts),
         logs,
         join_all(questions.into_iter().map(|question| simulate::ask(target, question))),
     );
     findings.extend(bucket);
+    findings.extend(preconditions);
     findings.extend(functions.findings);
     findings.extend(references);
     findings.extend(zipedit.findings);

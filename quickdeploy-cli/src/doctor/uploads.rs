@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
+use zipedit::store::s3::PROBE_SUFFIX;
 
 use super::Target;
 use super::finding::{Area, Finding, Level, Permission};
@@ -131,7 +132,9 @@ async fn list(target: &Target<'_>) -> Result<Vec<Upload>, Box<Finding>> {
 
 /// The artifact, and the change sets that are staged beside it. Whatever else begins like its key is not ours to judge.
 fn is_ours(key: &str, artifact: &str) -> bool {
-    key.strip_prefix(artifact).is_some_and(|rest| rest.is_empty() || rest.starts_with(".changes-"))
+    let beside = [".changes-", PROBE_SUFFIX];
+    key.strip_prefix(artifact)
+        .is_some_and(|rest| rest.is_empty() || beside.iter().any(|suffix| rest.starts_with(suffix)))
 }
 
 /// Aborts one.
@@ -157,6 +160,7 @@ mod tests {
     fn only_uploads_to_the_artifact_and_its_staged_changes_are_ours() {
         assert!(is_ours("app/app.zip", "app/app.zip"));
         assert!(is_ours("app/app.zip.changes-00ff.zip", "app/app.zip"));
+        assert!(is_ours("app/app.zip.quickdeploy-probe-00ff", "app/app.zip"));
         assert!(!is_ours("app/app.zip.bak", "app/app.zip"));
         assert!(!is_ours("app/other.zip", "app/app.zip"));
     }

@@ -33,7 +33,7 @@ use std::time::Instant;
 
 use zipedit::store::Store as _;
 use zipedit::store::s3::S3Object;
-use zipedit::{Object as _, S3Store, Stop};
+use zipedit::{Object as _, Precondition, S3Store, Stop};
 
 use crate::aws::Cloud;
 use crate::built_from::{self, BuiltFrom};
@@ -44,6 +44,7 @@ use crate::memory::{Deployed, Memory};
 use crate::project::{ArtifactUrl, Project};
 use crate::rollout::{self, live_sha256};
 use crate::stamp::{self, Writer};
+use crate::store_check::Question;
 use crate::ui::{Ui, bytes, duration, plural};
 use crate::update::{Status, Target};
 
@@ -175,6 +176,9 @@ impl Full<'_> {
         let Prepared { looked, package, output } = prepared;
         let Looked { start, mut document, wanted, bucket, object, now } = looked;
         self.make_what_is_missing(&mut document, bucket).await?;
+        if !bucket {
+            self.ask_store(interrupts).await?;
+        }
         let store = self.place(&now).await?;
         let Written { document: upload, sha256, object } = match (&package, output) {
             (Some(package), _) => self.upload(&store, object, package, &now, interrupts).await?,
@@ -200,6 +204,19 @@ impl Full<'_> {
         self.remember(&document, &target);
         document.elapsed_ms = millis(start);
         Ok(document)
+    }
+
+    /// Whether the artifact may be written where it is to be.
+    async fn ask_store(&self, interrupts: &Interrupts) -> Result<()> {
+        let stop = Stop::never();
+        let question = Question {
+            ui: self.ui,
+            cloud: self.cloud,
+            artifact: &self.artifact,
+            of: Precondition::OF_REPLACEMENTS,
+            state_dir: self.project.settings().state_dir.as_deref(),
+        };
+        interrupts.stopping(&stop, question.settle(&stop)).await
     }
 
     /// The artifact as it is. `None`: there is none yet.

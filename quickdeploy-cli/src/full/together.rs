@@ -71,6 +71,12 @@ impl Together<'_> {
             return self.rehearse(looked, infrastructure.as_ref(), interrupts).await;
         }
 
+        for (member, (full, looked)) in self.members.iter().zip(&looked).enumerate() {
+            // Before anybody waits for a build.
+            if looked.bucket {
+                full.ask_store(interrupts).await.map_err(|error| Broken { member, error })?;
+            }
+        }
         let mut prepared = Vec::with_capacity(looked.len());
         for (member, (full, looked)) in self.members.iter().zip(looked).enumerate() {
             self.head(full);

@@ -58,6 +58,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::config_error::ConfigError;
+use crate::store_check::StoreCheck;
 
 mod artifact_url;
 mod artifacts;
@@ -119,6 +120,8 @@ pub(crate) struct Settings {
     pub(crate) profile: Option<String>,
     /// Endpoint instead of AWS's own.
     pub(crate) endpoint_url: Option<String>,
+    /// What follows when a store other than AWS's ignores preconditions.
+    pub(crate) store_check: Option<StoreCheck>,
 }
 
 /// Who edits the artifact.
@@ -181,6 +184,7 @@ impl Settings {
             region: None,
             profile: None,
             endpoint_url: None,
+            store_check: None,
         }
     }
 

@@ -156,7 +156,7 @@ fn a_key_like_no_other_lists_them_all() {
          1 | colour = true\n\
          \x20 | ^^^^^^ the keys are `artifact`, `functions`, `root`, `map`, `include`, `exclude`, `via`, `affected`, \
          `assume-static`, `compile`, `build`, `codebuild`, `role`, `stack`, `template`, `parameters`, `capabilities`, `tags`, \
-         `deployment-mode`, `create`, `zipedit`, `region`, `profile`, `endpoint-url`, `artifacts`, `env`"
+         `deployment-mode`, `create`, `zipedit`, `region`, `profile`, `endpoint-url`, `store-check`, `artifacts`, `env`"
     );
 }
 

@@ -58,7 +58,7 @@ pub(super) async fn run(ui: &Ui, args: &args::Demo) -> Result<u8> {
     }
     let builtin = zipedit_function::function(args.bootstrap.as_deref())?;
     let copy = Copy::new(args.dir.as_deref())?;
-    let server = LocalCloud::builder().function(builtin).start().await.map_err(|error| start_error(&error))?;
+    let server = super::zipedit_function::cloud(builtin).start().await.map_err(|error| start_error(&error))?;
     let told = tokio::select! {
         told = tell(ui, args, &copy, &server) => told.map_err(|error| copy.of_the_original(error)),
         () = interrupts.nth(1) => {

@@ -94,6 +94,7 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Init) -> Result<u
         profile: source.profile.clone(),
         region: source.region.clone(),
         endpoint_url: None,
+        store_check: None,
     }));
     let cloud = Cloud::connect(place.clone()).await?;
     let discovery = Discovery {

@@ -1,7 +1,6 @@
 //! `quickdeploy local`: S3, Lambda, CloudFormation, IAM, CodeBuild and CloudWatch Logs on this machine, for any AWS
 //! client.
 
-use local_cloud::LocalCloud;
 use serde::Serialize;
 
 use crate::args;
@@ -26,9 +25,8 @@ pub(super) struct Document {
 
 pub(super) async fn run(ui: &Ui, args: &args::Local) -> Result<u8> {
     let interrupts = Interrupts::listen();
-    let mut builder = LocalCloud::builder()
-        .listen(args.listen)
-        .function(super::zipedit_function::function(args.bootstrap.as_deref())?);
+    let function = super::zipedit_function::function(args.bootstrap.as_deref())?;
+    let mut builder = super::zipedit_function::cloud(function).listen(args.listen);
     if let Some(file) = &args.log {
         builder = builder.log_file(file);
     }

@@ -105,6 +105,7 @@ async fn connect(global: &Global, settings: Option<&Settings>) -> Result<Cloud> 
         profile: settings.profile.clone(),
         region: settings.region.clone(),
         endpoint_url: settings.endpoint_url.clone(),
+        store_check: settings.store_check,
     });
     Cloud::connect(Place::of_flags(global).or(file)).await
 }

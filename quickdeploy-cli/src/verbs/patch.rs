@@ -5,7 +5,9 @@ use std::io::Read;
 use std::path::Path;
 
 use serde::Serialize;
-use zipedit::{Changes, Content, EntryName, FileStore, NameError, Options, Report, S3Store, Stop, Store, Strategy};
+use zipedit::{
+    Changes, Content, EntryName, FileStore, NameError, Options, Precondition, Report, S3Store, Stop, Store, Strategy,
+};
 
 use crate::args::{self, Global, Mode};
 use crate::aws::engine_error;
@@ -13,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupts;
 use crate::project::ArtifactUrl;
 use crate::stamp::{self, Writer};
+use crate::store_check::Question;
 use crate::ui::{Ui, bytes, count};
 use crate::via::moved;
 
@@ -46,6 +49,11 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Patch) -> Result<
     let report = if args.artifact.starts_with("s3://") {
         let url: ArtifactUrl = args.artifact.parse().map_err(Error::usage)?;
         let cloud = super::connect(global, None).await?;
+        if !args.dry_run {
+            let of = Precondition::OF_EDITS;
+            let question = Question { ui, cloud: &cloud, artifact: &url, of, state_dir: None };
+            edit.interrupts.stopping(&edit.stop, question.settle(&edit.stop)).await?;
+        }
         let stamp = stamp::stamp(Writer::Patch, Path::new(".")).await;
         let edited = edit.carry_out(&S3Store::new(cloud.s3.clone(), url.bucket, url.key).stamped(stamp)).await?;
         edited.map_err(|error| cloud.explain_engine(&error))?

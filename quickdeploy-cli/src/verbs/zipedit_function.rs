@@ -7,8 +7,9 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use local_cloud::BuiltinFunction;
+use local_cloud::{Builder, BuiltinFunction, LocalCloud};
 
+use crate::args::env::STORE_CHECK;
 use crate::error::{Error, Result};
 use crate::via::DEFAULT_FUNCTION;
 
@@ -18,6 +19,11 @@ const VERB: &str = "__bootstrap";
 /// Serves the Runtime API that the environment names until the process is ended.
 pub(crate) fn serve_zipedit() -> ExitCode {
     zipedit_lambda::run()
+}
+
+/// A local cloud with the function. It heeds preconditions: its functions need not ask.
+pub(super) fn cloud(function: BuiltinFunction) -> Builder {
+    LocalCloud::builder().function(function).function_environment(STORE_CHECK, "off")
 }
 
 /// The function for a local cloud. `file`: a `bootstrap` to run instead of this program.

@@ -30,6 +30,7 @@ mod rollback;
 mod schema;
 mod several;
 mod status;
+mod store_check;
 mod terminal;
 mod watch;
 mod watch_check;

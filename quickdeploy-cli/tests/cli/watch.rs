@@ -29,7 +29,11 @@ impl Watching {
 
     /// Without waiting for anything.
     pub(crate) fn begin(world: &World, flags: &[&str]) -> Self {
-        let mut child = world.command(&[&["watch", "--json"], flags].concat()).spawn().unwrap();
+        Self::of(world.command(&[&["watch", "--json"], flags].concat()).spawn().unwrap())
+    }
+
+    /// One that was started in another way.
+    pub(crate) fn of(mut child: Child) -> Self {
         let events = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, events }
     }

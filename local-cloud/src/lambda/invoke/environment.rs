@@ -17,6 +17,8 @@ use crate::logs::StreamWriter;
 pub(super) struct Surroundings<'a> {
     /// The local cloud's address.
     pub(super) endpoint: &'a str,
+    /// What the cloud's user sets for all functions.
+    pub(super) environment: &'a BTreeMap<String, String>,
     /// Of a session of the function's role; `None`: the account's own keys.
     pub(super) keys: Option<SessionKeys>,
 }
@@ -61,6 +63,7 @@ pub(super) fn variables(
     if let Some(directory) = std::env::var_os("TMPDIR") {
         variables.insert("TMPDIR".to_owned(), directory);
     }
+    variables.extend(place.environment.iter().map(|(name, value)| (name.clone(), value.into())));
     // Last: a function may set what isn't reserved, an endpoint for example.
     variables.extend(configuration.environment.iter().map(|(name, value)| (name.clone(), value.into())));
     variables

@@ -4,6 +4,7 @@
 //! next one. It ends when it breaks, when its deployment is retired by an update or a deletion, when it has been idle
 //! for long, or when its place is needed: idle and busy processes together never exceed the limit.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub(in crate::lambda) struct Pool {
     runtimes: Runtimes,
     watchdog: Arc<Watchdog>,
     endpoint: OnceLock<String>,
+    /// Of every process.
+    environment: BTreeMap<String, String>,
     logs: Arc<Logs>,
     iam: Arc<Iam>,
     closed: watch::Sender<bool>,
@@ -94,6 +97,7 @@ impl Pool {
             runtimes: Runtimes::default(),
             watchdog: Arc::default(),
             endpoint: OnceLock::new(),
+            environment: settings.environment.clone(),
             logs,
             iam,
             closed: watch::Sender::new(false),
@@ -230,7 +234,7 @@ impl Pool {
         }
         let role = deployment.acting_role();
         let keys = role.and_then(|role| self.iam.session_keys(role, &deployment.function));
-        let place = Surroundings { endpoint: self.endpoint(), keys };
+        let place = Surroundings { endpoint: self.endpoint(), environment: &self.environment, keys };
         Worker::start(Arc::clone(deployment), launch, place, Arc::clone(&self.watchdog), log.clone())
             .await
             .map_err(|e| failed(&format!("fork/exec {}: {}", shown_program(&program), error_text(&e))))

@@ -35,10 +35,16 @@ impl Layer {
             if own.artifacts.is_some() || own.env.is_some() {
                 return Err(at(span, format!("`[artifacts.{name}]` can't hold other artifacts or environments")));
             }
-            let connection = [("region", &own.region), ("profile", &own.profile), ("endpoint-url", &own.endpoint_url)];
-            if let Some((key, value)) = connection.iter().find_map(|(key, value)| Some((key, value.as_ref()?))) {
+            let span_of = |value: &Option<Spanned<String>>| value.as_ref().map(Spanned::span);
+            let connection = [
+                ("region", span_of(&own.region)),
+                ("profile", span_of(&own.profile)),
+                ("endpoint-url", span_of(&own.endpoint_url)),
+                ("store-check", own.store_check.as_ref().map(Spanned::span)),
+            ];
+            if let Some((key, span)) = connection.into_iter().find_map(|(key, span)| Some((key, span?))) {
                 let message = format!("`{key}` is for the whole project: put it at the top, or into an `[env.NAME]`");
-                return Err(at(value.span(), message));
+                return Err(at(span, message));
             }
             own.clone().resolve(file, None, None, at)?;
             artifacts.insert(name, own);

@@ -13,6 +13,7 @@ use super::{Affected, CONFIG_FILE, STATE_DIR, Settings, Via};
 use crate::project::config_error::ConfigError;
 use crate::project::rules;
 use crate::stack::DeploymentMode;
+use crate::store_check::StoreCheck;
 
 pub(super) fn whole_root() -> Vec<(String, String)> {
     vec![(String::new(), String::new())]
@@ -46,6 +47,7 @@ pub(super) struct Keys {
     pub(super) region: Option<Spanned<String>>,
     pub(super) profile: Option<Spanned<String>>,
     pub(super) endpoint_url: Option<Spanned<String>>,
+    pub(super) store_check: Option<Spanned<StoreCheck>>,
     pub(super) artifacts: Option<BTreeMap<Spanned<String>, Spanned<Keys>>>,
     pub(super) env: Option<BTreeMap<Spanned<String>, Spanned<Keys>>>,
 }
@@ -79,6 +81,7 @@ impl Keys {
             region: self.region.or(general.region),
             profile: self.profile.or(general.profile),
             endpoint_url: self.endpoint_url.or(general.endpoint_url),
+            store_check: self.store_check.or(general.store_check),
             artifacts: None,
             env: None,
         }
@@ -143,6 +146,7 @@ impl Keys {
             region: not_empty(self.region, "region")?,
             profile: not_empty(self.profile, "profile")?,
             endpoint_url,
+            store_check: self.store_check.map(Spanned::into_inner),
         })
     }
 }

@@ -60,7 +60,7 @@ impl S3Store {
     pub async fn probe(&self, of: &[Precondition], stop: &Stop) -> Result<Probed, Error> {
         let name = format!("{}{PROBE_SUFFIX}{:016x}", self.key, RandomState::new().hash_one(&self.key));
         let store = Self::new(self.client.clone(), &self.bucket, name);
-        let probe = Probe { store, of, object: Mutex::default(), upload: Mutex::default() };
+        let probe = Probe { store, location: &self.location, of, object: Mutex::default(), upload: Mutex::default() };
         let asked = match tokio::time::timeout(PATIENCE, probe.ask(stop)).await {
             Ok(asked) => asked,
             Err(_) => Err(Error::store(&self.location, no_answer("PutObject"))),
@@ -84,6 +84,8 @@ enum Trace<T> {
 struct Probe<'a> {
     /// The object that the questions are about.
     store: S3Store,
+    /// Of the artifact, for errors.
+    location: &'a str,
     of: &'a [Precondition],
     /// Its version, in a bucket that has versions.
     object: Mutex<Trace<Option<String>>>,
@@ -109,9 +111,11 @@ impl Probe<'_> {
             return Ok(self.of.iter().map(|one| (*one, unknown.clone())).collect());
         }
         let (mut upload, no_upload) = match created {
-            Ok(id) => (id.map(|id| Upload { id, part: None }), String::new()),
-            Err(StoreError::NotImplemented { .. }) => (None, String::new()),
-            Err(error) => (None, self.said(error)?),
+            Ok(id) => {
+                (id.map(|id| Upload { id, part: None }), Heed::Unknown { reason: "no upload could be begun".into() })
+            }
+            Err(StoreError::NotImplemented { .. }) => (None, Heed::NotImplemented),
+            Err(error) => (None, Heed::Unknown { reason: self.said(error)? }),
         };
 
         let is_end = |one: &&Precondition| one.operation() == "CompleteMultipartUpload";
@@ -126,21 +130,20 @@ impl Probe<'_> {
         let (answers, part) = self.round(stop, async { futures::join!(asking, part) }).await?;
         let mut found = BTreeMap::new();
         for (one, answer) in others.into_iter().zip(answers) {
-            found.insert(*one, answer.map_err(|error| Error::store(self.store.location(), error))?);
+            found.insert(*one, answer.map_err(|error| Error::store(self.location, error))?);
         }
         if let Some(upload) = &mut upload {
             upload.part = part;
         }
-        // One after the other: the first one that is ignored is the end of the upload, and S3 says yes to it again.
+        // One after the other: one that is ignored ends the upload, and S3 says yes to the end of one that is over.
         let mut is_over = false;
         for one in ends {
-            let answer = if is_over {
-                Ok(Heed::Unknown { reason: "the question before it had ended the upload".to_owned() })
-            } else {
-                self.round(stop, self.question(*one, upload.as_ref(), &no_upload)).await?
-            };
-            let heed = answer.map_err(|error| Error::store(self.store.location(), error))?;
-            is_over |= heed == Heed::Ignored;
+            if std::mem::take(&mut is_over) {
+                upload = self.round(stop, self.another()).await?;
+            }
+            let answer = self.round(stop, self.question(*one, upload.as_ref(), &no_upload)).await?;
+            let heed = answer.map_err(|error| Error::store(self.location, error))?;
+            is_over = heed == Heed::Ignored;
             found.insert(*one, heed);
         }
         Ok(found)
@@ -148,7 +151,7 @@ impl Probe<'_> {
 
     /// Requests that are waited for a little longer when they are stopped: what they have made is known then.
     async fn round<T>(&self, stop: &Stop, requests: impl Future<Output = T>) -> Result<T, Error> {
-        let stopped = |stopped| Error::stopped(self.store.location(), stopped);
+        let stopped = |stopped| Error::stopped(self.location, stopped);
         // Once it is stopped, nothing more is begun.
         stop.or_result_of(std::future::ready(())).await.map_err(stopped)?;
         stop.or_late_result_of(requests).await.map_err(stopped)
@@ -160,9 +163,7 @@ impl Probe<'_> {
     /// There was no answer, or there is no such bucket.
     fn said(&self, error: StoreError) -> Result<String, Error> {
         match error {
-            StoreError::Unreachable { .. } | StoreError::NotFound { .. } => {
-                Err(Error::store(self.store.location(), error))
-            }
+            StoreError::Unreachable { .. } | StoreError::NotFound { .. } => Err(Error::store(self.location, error)),
             error => Ok(error.to_string()),
         }
     }
@@ -194,14 +195,18 @@ impl Probe<'_> {
         Ok(CompletedPart::builder().part_number(1).set_e_tag(answer.e_tag).build())
     }
 
+    /// A further upload with a part, if it can be had.
+    async fn another(&self) -> Option<Upload> {
+        let id = self.create().await.ok()?;
+        let part = self.part(&id).await.ok();
+        Some(Upload { id, part })
+    }
+
     /// Sends a request whose precondition doesn't hold.
-    async fn question(&self, one: Precondition, upload: Option<&Upload>, no_upload: &str) -> Result<Heed, StoreError> {
+    async fn question(&self, one: Precondition, upload: Option<&Upload>, no_upload: &Heed) -> Result<Heed, StoreError> {
         let S3Store { client, bucket, key, .. } = &self.store;
         let source = || format!("{bucket}/{}", encode_key(key));
-        let without = || match no_upload {
-            "" => Heed::NotImplemented,
-            reason => Heed::Unknown { reason: reason.to_owned() },
-        };
+        let without = || no_upload.clone();
         match one {
             Precondition::GetIfMatch => {
                 judged("GetObject", client.get_object().bucket(bucket).key(key).if_match(STALE).send().await)

@@ -359,7 +359,7 @@ impl Rollback<'_> {
             ui: self.ui,
             cloud: self.cloud,
             artifact: &self.artifact,
-            of: Precondition::OF_RESTORES,
+            of: Precondition::OF_COPIES,
             state_dir: self.project.settings().state_dir.as_deref(),
         };
         interrupts.stopping(&stop, question.settle(&stop)).await?;

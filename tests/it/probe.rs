@@ -55,7 +55,7 @@ async fn seen(cloud: &Cloud, operation: &str) {
 async fn a_store_that_heeds_preconditions_says_so_in_a_few_requests_and_keeps_nothing() {
     for (versions, of, requests) in [
         (false, Precondition::OF_EDITS, 9),
-        (false, Precondition::OF_RESTORES, 5),
+        (false, Precondition::OF_COPIES, 5),
         (false, Precondition::ALL, 14),
         (true, Precondition::ALL, 15),
     ] {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use aws_sdk_s3::types::Object;
 use zipedit::store::s3::{PROBE_SUFFIX, enumerated};
 use zipedit::{Precondition, Probed, S3Store, Stop};
 
@@ -35,7 +36,6 @@ pub(crate) async fn examine(target: &Target<'_>, store: &S3Store) -> Vec<Finding
 
 fn told(probed: &Probed, endpoint: &str, check: StoreCheck) -> Vec<Finding> {
     let finding = |level, message| Finding::new(level, Area::Bucket, CHECK, message);
-    let is_of_edits = |one: &Precondition| Precondition::OF_EDITS.contains(one);
     let mut findings = Vec::new();
     let ignored = |message: String, level| {
         let what = "what somebody else writes at the same time can get lost";
@@ -44,13 +44,16 @@ fn told(probed: &Probed, endpoint: &str, check: StoreCheck) -> Vec<Finding> {
             _ => finding(Level::Warning, format!("{message}: {what}")).mend(BETTER),
         }
     };
-    if let Some(of_edits) = enumerated(probed.ignored().filter(is_of_edits)) {
-        let message = format!("{endpoint} ignores {of_edits}, on which every deployment rests");
-        findings.push(ignored(message, Level::Failed));
-    }
-    if let Some(others) = enumerated(probed.ignored().filter(|one| !is_of_edits(one))) {
-        let message = format!("{endpoint} ignores {others}, on which `quickdeploy full` and `rollback` rest");
-        findings.push(ignored(message, Level::Warning));
+    let of = |preconditions: &[Precondition]| enumerated(probed.ignored().filter(|one| preconditions.contains(one)));
+    let firsts = [Precondition::PutIfNoneMatch, Precondition::CompleteIfNoneMatch];
+    for (preconditions, what, level) in [
+        (Precondition::OF_EDITS, "every deployment rests", Level::Failed),
+        (&firsts, "the first upload by `quickdeploy full` rests", Level::Warning),
+        (Precondition::OF_COPIES, "`quickdeploy rollback` rests, and `full` by CodeBuild", Level::Warning),
+    ] {
+        if let Some(list) = of(preconditions) {
+            findings.push(ignored(format!("{endpoint} ignores {list}, on which {what}"), level));
+        }
     }
     if let Some(unknown) = enumerated(probed.unknown().map(|(one, _)| one)) {
         let reason = probed.unknown().next().map(|(_, reason)| reason).unwrap_or_default();
@@ -73,13 +76,7 @@ async fn left_behind(target: &Target<'_>) -> Option<Finding> {
     let prefix = format!("{}{PROBE_SUFFIX}", url.key);
     // Who may not list will not be told.
     let listed = cloud.s3.list_objects_v2().bucket(&url.bucket).prefix(prefix).send().await.ok()?;
-    let now = SystemTime::now();
-    let is_old = |object: &&aws_sdk_s3::types::Object| {
-        let written = object.last_modified().and_then(|time| SystemTime::try_from(*time).ok());
-        written.and_then(|written| now.duration_since(written).ok()).is_some_and(|age| age > LEFT_BEHIND)
-    };
-    let old: Vec<String> =
-        listed.contents().iter().filter(is_old).filter_map(|object| object.key().map(str::to_owned)).collect();
+    let old = cut_short(listed.contents(), SystemTime::now());
     let commands: Vec<String> = old.iter().map(|key| format!("`aws s3 rm s3://{}/{key}`", url.bucket)).collect();
     (!old.is_empty()).then(|| {
         let message = format!("left behind by questions that were cut short: {}", old.join(", "));
@@ -88,9 +85,31 @@ async fn left_behind(target: &Target<'_>) -> Option<Finding> {
     })
 }
 
+/// The keys of those that no probe waits for any more.
+fn cut_short(objects: &[Object], now: SystemTime) -> Vec<String> {
+    let is_old = |object: &&Object| {
+        let written = object.last_modified().and_then(|time| SystemTime::try_from(*time).ok());
+        written.and_then(|written| now.duration_since(written).ok()).is_some_and(|age| age > LEFT_BEHIND)
+    };
+    objects.iter().filter(is_old).filter_map(|object| object.key().map(str::to_owned)).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use aws_sdk_s3::primitives::DateTime;
+
     use super::*;
+
+    #[test]
+    fn an_object_that_is_being_asked_about_is_not_left_behind() {
+        let now = SystemTime::now();
+        let written = |key: &str, age: u64| {
+            let at = DateTime::from(now - Duration::from_secs(age));
+            Object::builder().key(key).last_modified(at).build()
+        };
+        let objects = [written("young", 3500), written("old", 3700), Object::builder().key("unknown").build()];
+        assert_eq!(cut_short(&objects, now), ["old"]);
+    }
 
     #[test]
     fn nothing_but_ok_is_told_of_a_store_without_findings() {

@@ -177,7 +177,7 @@ impl Full<'_> {
         let Looked { start, mut document, wanted, bucket, object, now } = looked;
         self.make_what_is_missing(&mut document, bucket).await?;
         if !bucket {
-            self.ask_store(interrupts).await?;
+            self.ask_store(self.writes(), interrupts).await?;
         }
         let store = self.place(&now).await?;
         let Written { document: upload, sha256, object } = match (&package, output) {
@@ -206,14 +206,21 @@ impl Full<'_> {
         Ok(document)
     }
 
-    /// Whether the artifact may be written where it is to be.
-    async fn ask_store(&self, interrupts: &Interrupts) -> Result<()> {
+    /// What the artifact's way into its place rests on: that of CodeBuild is copied, any other is uploaded.
+    fn writes(&self) -> &'static [Precondition] {
+        let full = &self.project.settings().full;
+        let is_copied = full.build.is_none() && full.codebuild.is_some();
+        if is_copied { Precondition::OF_COPIES } else { Precondition::OF_REPLACEMENTS }
+    }
+
+    /// Whether the artifact may be written where it is to be, in a way that rests on `of`.
+    async fn ask_store(&self, of: &[Precondition], interrupts: &Interrupts) -> Result<()> {
         let stop = Stop::never();
         let question = Question {
             ui: self.ui,
             cloud: self.cloud,
             artifact: &self.artifact,
-            of: Precondition::OF_REPLACEMENTS,
+            of,
             state_dir: self.project.settings().state_dir.as_deref(),
         };
         interrupts.stopping(&stop, question.settle(&stop)).await
@@ -329,6 +336,7 @@ impl Full<'_> {
 
     /// Gives the artifact the metadata of `store`, inside S3.
     async fn relabel(&self, store: &S3Store, object: &S3Object) -> Result<S3Object> {
+        self.ask_store(Precondition::OF_COPIES, &Interrupts::never()).await?;
         let ArtifactUrl { bucket, key } = &self.artifact;
         let copied = store.copy_from(bucket, key, object.etag(), object.size(), object, &Stop::never()).await;
         copied.map_err(|error| self.cloud.explain_engine(&error))

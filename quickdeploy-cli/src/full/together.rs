@@ -74,7 +74,7 @@ impl Together<'_> {
         for (member, (full, looked)) in self.members.iter().zip(&looked).enumerate() {
             // Before anybody waits for a build.
             if looked.bucket {
-                full.ask_store(interrupts).await.map_err(|error| Broken { member, error })?;
+                full.ask_store(full.writes(), interrupts).await.map_err(|error| Broken { member, error })?;
             }
         }
         let mut prepared = Vec::with_capacity(looked.len());

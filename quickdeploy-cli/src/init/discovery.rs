@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use zipedit::{Precondition, Stop};
+
 use super::adopt::{adopt, has_versions};
 use super::config_text::ArtifactText;
 use super::live::{self, Package};
@@ -17,6 +19,7 @@ use crate::aws::Cloud;
 use crate::compare::blocking;
 use crate::error::{Error, Result};
 use crate::project::ArtifactUrl;
+use crate::store_check::Question;
 use crate::ui::{Ui, bytes, plural, short_sha};
 
 /// Only so many names are told in one line without `-v`.
@@ -256,6 +259,10 @@ impl Discovery<'_> {
     /// Puts the packages that aren't in S3 yet where they are to be.
     pub(crate) async fn adopt(&self, proposals: &[Proposal]) -> Result<()> {
         for Proposal { package, candidate, .. } in proposals.iter().filter(|proposal| proposal.adopted) {
+            let Self { ui, cloud, .. } = *self;
+            let of = &[Precondition::PutIfNoneMatch];
+            let question = Question { ui, cloud, artifact: &candidate.url, of, state_dir: None };
+            question.settle(&Stop::never()).await?;
             let progress = self.ui.progress("Adopting the package");
             adopt(self.cloud, package, &candidate.url).await?;
             drop(progress);

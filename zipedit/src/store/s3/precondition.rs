@@ -37,19 +37,12 @@ impl Precondition {
     /// What an edit rests on.
     pub const OF_EDITS: &'static [Self] =
         &[Self::GetIfMatch, Self::PutIfMatch, Self::PartCopySourceIfMatch, Self::CompleteIfMatch];
-    /// What a restored version rests on ([`crate::S3Version::restore`]).
-    pub const OF_RESTORES: &'static [Self] = &[Self::CopyIfMatch, Self::CopyIfNoneMatch, Self::CopySourceIfMatch];
-    /// What a whole artifact in the place of another rests on ([`S3Store::replace`](super::S3Store::replace) and
-    /// [`S3Store::copy_from`](super::S3Store::copy_from)).
-    pub const OF_REPLACEMENTS: &'static [Self] = &[
-        Self::PutIfMatch,
-        Self::PutIfNoneMatch,
-        Self::CompleteIfMatch,
-        Self::CompleteIfNoneMatch,
-        Self::CopyIfMatch,
-        Self::CopyIfNoneMatch,
-        Self::CopySourceIfMatch,
-    ];
+    /// What a whole artifact in the place of another rests on ([`S3Store::replace`](super::S3Store::replace)).
+    pub const OF_REPLACEMENTS: &'static [Self] =
+        &[Self::PutIfMatch, Self::PutIfNoneMatch, Self::CompleteIfMatch, Self::CompleteIfNoneMatch];
+    /// What a copy in its place rests on ([`S3Store::copy_from`](super::S3Store::copy_from) and
+    /// [`crate::S3Version::restore`]).
+    pub const OF_COPIES: &'static [Self] = &[Self::CopyIfMatch, Self::CopyIfNoneMatch, Self::CopySourceIfMatch];
     /// All of them.
     pub const ALL: &'static [Self] = &[
         Self::GetIfMatch,
@@ -192,8 +185,10 @@ mod tests {
 
     #[test]
     fn what_each_way_of_writing_rests_on_is_known() {
-        for of in [Precondition::OF_EDITS, Precondition::OF_RESTORES, Precondition::OF_REPLACEMENTS] {
+        for of in [Precondition::OF_EDITS, Precondition::OF_REPLACEMENTS, Precondition::OF_COPIES] {
             assert!(of.iter().all(|one| Precondition::ALL.contains(one)));
         }
+        let used = [Precondition::OF_EDITS, Precondition::OF_REPLACEMENTS, Precondition::OF_COPIES].concat();
+        assert!(Precondition::ALL.iter().all(|one| used.contains(one)));
     }
 }

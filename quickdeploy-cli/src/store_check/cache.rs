@@ -40,12 +40,8 @@ impl Cache {
 
     /// What the store was seen to heed, not long before `now`. A file that can't be read or understood is as good as none.
     pub(super) fn recall(&self, endpoint: &str, bucket: &str, now: SystemTime) -> BTreeSet<Precondition> {
-        let now = seconds(now);
-        let seen =
-            self.all().stores.remove(endpoint).and_then(|mut buckets| buckets.remove(bucket)).unwrap_or_default();
-        // A time that is yet to come is one of a clock that was wrong.
-        let is_good = |at: u64| now.checked_sub(at).is_some_and(|age| age < GOOD_FOR.as_secs());
-        seen.into_iter().filter(|(_, at)| is_good(*at)).map(|(one, _)| one).collect()
+        let seen = self.all(now).stores.remove(endpoint).and_then(|mut buckets| buckets.remove(bucket));
+        seen.unwrap_or_default().into_keys().collect()
     }
 
     /// Remembers that the store heeds these.
@@ -65,16 +61,28 @@ impl Cache {
         if heeded.peek().is_none() {
             return Ok(());
         }
-        let mut all = self.all();
+        let mut all = self.all(now);
         all.format = FORMAT;
         all.stores.entry(endpoint.to_owned()).or_default().entry(bucket.to_owned()).or_default().extend(heeded);
         write(file, &all).map_err(|error| Error::file("write", file, &error).hint("this file only saves requests"))
     }
 
-    fn all(&self) -> Content {
+    /// What is still good.
+    fn all(&self, now: SystemTime) -> Content {
         let text = self.file.as_deref().and_then(|file| std::fs::read(file).ok());
         let content = text.and_then(|text| serde_json::from_slice::<Content>(&text).ok());
-        content.filter(|content| content.format == FORMAT).unwrap_or_default()
+        let mut content = content.filter(|content| content.format == FORMAT).unwrap_or_default();
+        let now = seconds(now);
+        // A time that is yet to come is one of a clock that was wrong.
+        let is_good = |at: u64| now.checked_sub(at).is_some_and(|age| age < GOOD_FOR.as_secs());
+        content.stores.retain(|_, buckets| {
+            buckets.retain(|_, seen| {
+                seen.retain(|_, at| is_good(*at));
+                !seen.is_empty()
+            });
+            !buckets.is_empty()
+        });
+        content
     }
 }
 
@@ -114,6 +122,9 @@ mod tests {
         assert_eq!(recall("http://a", "other", Duration::ZERO), []);
         assert_eq!(recall("http://other", "b", Duration::ZERO), []);
         assert_eq!(cache.recall("http://a", "b", now - Duration::from_secs(1)).len(), 0, "the clock was wrong");
+        // The file doesn't grow with every port that something once listened on.
+        cache.learn("http://b", "b", [put].into_iter(), now + GOOD_FOR * 2).unwrap();
+        assert!(!std::fs::read_to_string(directory.path().join(FILE)).unwrap().contains("http://a"));
     }
 
     #[test]

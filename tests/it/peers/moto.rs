@@ -27,11 +27,24 @@ async fn small_artifacts_in_moto_are_edited_under_the_condition_that_they_are_th
 }
 
 #[tokio::test]
-async fn patch_edits_a_small_artifact_in_moto() {
+async fn moto_is_found_out_and_patch_edits_there_only_when_it_is_told_to() {
     let Some(server) = Server::start(&MOTO).await else { return };
     server.put(KEY, project(3, 1000)).await;
     let project = Project::new(&server, &[("new.js", "exports.new = true;\n")]);
-    let document = project.quickdeploy(&["patch", &format!("s3://{BUCKET}/{KEY}"), "--put", "new.js=new.js"]).await;
+    let url = format!("s3://{BUCKET}/{KEY}");
+    let patch = ["patch", &url, "--put", "new.js=new.js"];
+    let before = server.get(KEY).await;
+    let ran = project.run(&patch).await;
+    let error = &ran.document["error"];
+    assert_eq!((ran.code, &error["errorType"]), (Some(1), &"PreconditionsIgnored".into()), "{ran:#?}");
+    let message = error["message"].as_str().unwrap();
+    let ignored = "ignores x-amz-copy-source-if-match of UploadPartCopy, If-Match of CompleteMultipartUpload:";
+    assert!(message.contains(ignored), "{message}");
+    assert_eq!(server.get(KEY).await, before);
+    let there = server.s3.list_objects_v2().bucket(BUCKET).send().await.unwrap();
+    assert_eq!((there.contents().len(), server.open_uploads().await), (1, 0), "the question left something");
+
+    let document = project.quickdeploy(&[&patch[..], &["--store-check", "warn"]].concat()).await;
     assert_eq!(document["strategy"], "small");
     assert_eq!(contents(&server.get(KEY).await)["new.js"].0, b"exports.new = true;\n");
 }

@@ -362,7 +362,8 @@ impl Rollback<'_> {
             of: Precondition::OF_COPIES,
             state_dir: self.project.settings().state_dir.as_deref(),
         };
-        interrupts.stopping(&stop, question.settle(&stop)).await?;
+        let asking = question.settle(&stop);
+        interrupts.stopping(self.ui, &self.artifact.to_string(), &stop, asking).await??;
         let _progress = self.ui.progress("Rolling back");
         let stamp = stamp::stamp(Writer::Rollback, &self.project.settings().root).await;
         let version = store.clone().stamped(stamp::from(stamp, &to.id)).version(&to.id);

@@ -223,7 +223,8 @@ impl Full<'_> {
             of,
             state_dir: self.project.settings().state_dir.as_deref(),
         };
-        interrupts.stopping(&stop, question.settle(&stop)).await
+        let asking = Box::pin(question.settle(&stop));
+        interrupts.stopping(self.ui, &self.artifact.to_string(), &stop, asking).await?
     }
 
     /// The artifact as it is. `None`: there is none yet.

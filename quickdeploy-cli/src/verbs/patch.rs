@@ -52,7 +52,7 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Patch) -> Result<
         if !args.dry_run {
             let of = Precondition::OF_EDITS;
             let question = Question { ui, cloud: &cloud, artifact: &url, of, state_dir: None };
-            edit.interrupts.stopping(&edit.stop, question.settle(&edit.stop)).await?;
+            edit.interrupts.stopping(ui, &args.artifact, &edit.stop, question.settle(&edit.stop)).await??;
         }
         let stamp = stamp::stamp(Writer::Patch, Path::new(".")).await;
         let edited = edit.carry_out(&S3Store::new(cloud.s3.clone(), url.bucket, url.key).stamped(stamp)).await?;

@@ -2,7 +2,8 @@
 
 use quickdeploy_tests::archives;
 use quickdeploy_tests::binaries::root;
-use quickdeploy_tests::site::BUCKET;
+use quickdeploy_tests::cloud::Cloud;
+use quickdeploy_tests::site::{BUCKET, Site};
 use serde_json::{Value, json};
 
 use super::super::edits::{KEY, assert_holds, puts};
@@ -42,10 +43,20 @@ async fn bootstrap_brings_the_stack_up_changes_it_leaves_it_and_takes_it_down() 
 #[tokio::test]
 async fn the_aws_cli_deploys_the_template_and_invokes_the_function_that_came_of_it() {
     let Some(server) = ministack().await else { return };
-    if clients().is_none() {
-        return;
+    if clients().is_some() {
+        deploys_and_invokes_by_the_aws_cli(&server).await;
     }
-    let project = Project::new(&server, &[]);
+}
+
+#[tokio::test]
+async fn the_aws_cli_does_the_same_with_the_local_cloud() {
+    if clients().is_some() {
+        deploys_and_invokes_by_the_aws_cli(Cloud::start().await.site()).await;
+    }
+}
+
+async fn deploys_and_invokes_by_the_aws_cli(site: &Site) {
+    let project = Project::new(site, &[]);
     let zip = project.release();
     let aws = async |arguments: &[&str]| project.client("aws", arguments).await;
     aws(&["s3", "cp", "--only-show-errors", zip.to_str().unwrap(), &format!("s3://{BUCKET}/code/bootstrap.zip")]).await;
@@ -61,7 +72,7 @@ async fn the_aws_cli_deploys_the_template_and_invokes_the_function_that_came_of_
 
     // Long enough for part copies.
     let old = archives::project(30, 400_000);
-    server.put(KEY, old.clone()).await;
+    site.put(KEY, old.clone()).await;
     project.write("event.json", json!({ "src": format!("{BUCKET}/{KEY}"), "changes": { "new.js": "1" } }).to_string());
     let invoke = ["lambda", "invoke", "--function-name", "editor", "--payload", "file://event.json", "answer.json"];
     let said: Value = serde_json::from_str(&aws(&invoke).await).unwrap();

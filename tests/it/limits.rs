@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use aws_sdk_lambda::types::{FunctionCode, Runtime, State};
 use bytes::Bytes;
 use local_cloud::{Action, Fault, Link};
 use quickdeploy_tests::archives::{archive, noise};
@@ -79,7 +80,7 @@ async fn an_edit_of_250_mb_and_70_000_entries_takes_a_few_parts_of_memory_and_a_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_changed_files_are_deployed_in_bounded_memory() {
+async fn ten_thousand_changed_files_are_patched_in_bounded_memory() {
     let cloud = Cloud::start().await;
     let folder = tempfile::tempdir().unwrap();
     let names: Vec<String> = (0..10_000).map(|at| format!("src/{:02}/file-{at:05}.js", at % 100)).collect();
@@ -96,6 +97,41 @@ async fn ten_thousand_changed_files_are_deployed_in_bounded_memory() {
     assert!(peak.memory < 200 * MIB && peak.sockets <= 64, "{peak:?}");
     let held: BTreeMap<_, _> = quickdeploy_tests::archives::contents(&cloud.get(KEY).await);
     assert!(names.iter().all(|name| held[name].0 == format!("exports.name = '{name}';\n").into_bytes()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_changed_files_go_live_in_bounded_memory() {
+    let cloud = Cloud::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..10_000).map(|at| format!("src/{:02}/file-{at:05}.js", at % 100)).collect();
+    cloud.put(KEY, archive(names.iter().map(|name| (name.clone(), b"old".to_vec())))).await;
+    let code = FunctionCode::builder().s3_bucket(BUCKET).s3_key(KEY).build();
+    let create = cloud.lambda.create_function().function_name("app").handler("src/00/file-00000.handler").code(code);
+    create.runtime(Runtime::Nodejs22x).role("arn:aws:iam::000000000000:role/app").send().await.unwrap();
+    // GetFunction has a quota of its own: the deployment needs that of the others.
+    let app = async || cloud.lambda.get_function().function_name("app").send().await.unwrap().configuration.unwrap();
+    while app().await.state() == Some(&State::Pending) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let config = format!("artifact = \"s3://{BUCKET}/{KEY}\"\nfunctions = [\"app\"]\nvia = \"direct\"\n");
+    write(folder.path(), "quickdeploy.toml", config);
+    for name in &names {
+        write(folder.path(), name, format!("exports.name = '{name}';\n"));
+    }
+    for (run, changed) in [("all changed", true), ("nothing changed", false)] {
+        cloud.clear_requests();
+        let (output, peak) = watched(cli(&cloud, folder.path(), &["deploy", "--quiet"]).spawn().unwrap()).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        println!("10,000 files, {run}: {} MiB, {} sockets, {:.1?}", peak.memory / MIB, peak.sockets, peak.took);
+        assert!(peak.memory < 160 * MIB && peak.sockets <= 16, "{run}: {peak:?}");
+        assert_eq!(cloud.requests().iter().any(|it| it.operation == "PutObject"), changed, "{run}");
+        // However many files: what an edit asks for, and one function's update.
+        assert!(cloud.requests().len() < 20, "{run}: {:#?}", cloud.requests());
+    }
+    let artifact = cloud.get(KEY).await;
+    let held: BTreeMap<_, _> = quickdeploy_tests::archives::contents(&artifact);
+    assert!(names.iter().all(|name| held[name].0 == format!("exports.name = '{name}';\n").into_bytes()));
+    assert_eq!(app().await.code_size(), i64::try_from(artifact.len()).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -30,8 +30,10 @@ pub(crate) use latch::Latch;
 use latch::Ticket;
 pub(crate) use outcome::{Outcome, Status, Target};
 
-/// Polling begins with this pause …
-const FIRST_POLL: Duration = Duration::from_millis(200);
+/// Polling begins with this pause for up to four functions, which are what people wait for …
+const FIRST_POLL: Duration = Duration::from_millis(50);
+/// … with this one for sixteen and more, so that all of them together stay below GetFunction's quota …
+const FIRST_POLL_OF_MANY: Duration = Duration::from_millis(200);
 /// … and slows down to this one.
 const SLOWEST_POLL: Duration = Duration::from_secs(1);
 /// A function that isn't live by then is given up. AWS needs seconds; a function in a VPC, or a large one, a minute.
@@ -58,6 +60,7 @@ pub(crate) struct Updates<'a> {
     target: &'a Target,
     round: Round,
     lookout: &'a Lookout<'a>,
+    first_poll: Duration,
     /// The artifact's CodeSha256, once it is known.
     sha256: Mutex<Option<String>>,
     /// In a further round, held by the one whose update is to tell the CodeSha256: the others may run it already.
@@ -71,10 +74,17 @@ struct Runs {
 }
 
 impl<'a> Updates<'a> {
-    /// To this target. `lookout` is asked where somebody else deploys, too.
-    pub(crate) fn of(cloud: &'a Cloud, target: &'a Target, round: Round, lookout: &'a Lookout<'a>) -> Self {
+    /// To this target, of so many functions. `lookout` is asked where somebody else deploys, too.
+    pub(crate) fn of(
+        cloud: &'a Cloud,
+        target: &'a Target,
+        round: Round,
+        functions: usize,
+        lookout: &'a Lookout<'a>,
+    ) -> Self {
         let sha256 = Mutex::new(target.sha256.clone());
-        Self { cloud, target, round, lookout, sha256, pilot: tokio::sync::Mutex::new(()) }
+        let (first_poll, pilot) = (first_poll(functions), tokio::sync::Mutex::new(()));
+        Self { cloud, target, round, lookout, first_poll, sha256, pilot }
     }
 }
 
@@ -133,7 +143,7 @@ impl Updates<'_> {
         let pilot = match self.round {
             Round::First => {
                 if matches!(function.update, UpdateState::InProgress) {
-                    let settled = self.settled(&function.name, FIRST_POLL).await?;
+                    let settled = self.settled(&function.name, self.first_poll).await?;
                     if let Some(runs) = self.already(&settled) {
                         return Ok((Status::Current, runs));
                     }
@@ -164,7 +174,7 @@ impl Updates<'_> {
                 }
                 Err(Refusal::Busy) => {
                     // Someone else's update, or our own whose answer was lost.
-                    let settled = self.settled(&function.name, FIRST_POLL).await?;
+                    let settled = self.settled(&function.name, self.first_poll).await?;
                     if let Some(runs) = self.already(&settled) {
                         return Ok((Status::Live, runs));
                     }
@@ -207,7 +217,7 @@ impl Updates<'_> {
                 };
                 self.learn(&runs.sha256);
                 let settled = answer.last_update_status() == Some(&LastUpdateStatus::Successful);
-                Ok(Sent { runs, first_poll: if settled { Duration::ZERO } else { FIRST_POLL } })
+                Ok(Sent { runs, first_poll: if settled { Duration::ZERO } else { self.first_poll } })
             }
             Err(error) => match error.as_service_error() {
                 Some(UpdateFunctionCodeError::ResourceConflictException(_)) => Err(Refusal::Busy),
@@ -355,8 +365,14 @@ enum Refusal {
     Final(Error),
 }
 
+fn first_poll(functions: usize) -> Duration {
+    let functions = u32::try_from(functions).unwrap_or(u32::MAX).max(4);
+    (FIRST_POLL.saturating_mul(functions) / 4).min(FIRST_POLL_OF_MANY)
+}
+
+/// A third longer each time: however long an update takes, it is noticed after at most a third more.
 fn next_poll(pause: Duration) -> Duration {
-    (pause.max(FIRST_POLL / 2) * 3 / 2).min(SLOWEST_POLL)
+    (pause.max(FIRST_POLL) * 4 / 3).min(SLOWEST_POLL)
 }
 
 #[cfg(test)]
@@ -381,13 +397,15 @@ mod tests {
     }
 
     #[test]
-    fn polls_slow_down_from_200_ms_to_one_second() {
-        let mut pauses = vec![FIRST_POLL];
-        for _ in 0..6 {
+    fn polls_slow_down_to_one_second_and_many_functions_begin_slower() {
+        let mut pauses = vec![first_poll(4)];
+        for _ in 0..11 {
             pauses.push(next_poll(pauses[pauses.len() - 1]));
         }
         let ms: Vec<u128> = pauses.iter().map(Duration::as_millis).collect();
-        assert_eq!(ms, [200, 300, 450, 675, 1000, 1000, 1000]);
+        assert_eq!(ms, [50, 66, 88, 118, 158, 210, 280, 374, 499, 665, 887, 1000]);
+        let firsts = [1, 8, 16, 500].map(|functions| first_poll(functions).as_millis());
+        assert_eq!(firsts, [50, 100, 200, 200]);
     }
 
     #[test]
@@ -395,8 +413,10 @@ mod tests {
         let (cloud, target) = (cloud(), target());
         let lookout = Lookout::of(&cloud, &target);
         let sent = Runs { sha256: "A".into(), size: 11 };
-        let error =
-            Updates::of(&cloud, &target, Round::First, &lookout).verify(&function("f", "A", 11), &sent).err().unwrap();
+        let error = Updates::of(&cloud, &target, Round::First, 1, &lookout)
+            .verify(&function("f", "A", 11), &sent)
+            .err()
+            .unwrap();
         assert_eq!(error.error_type(), "Mismatch");
     }
 
@@ -405,8 +425,10 @@ mod tests {
         let (cloud, target) = (cloud(), target());
         let lookout = Lookout::of(&cloud, &target);
         let sent = Runs { sha256: "A".into(), size: 10 };
-        let error =
-            Updates::of(&cloud, &target, Round::First, &lookout).verify(&function("f", "B", 10), &sent).err().unwrap();
+        let error = Updates::of(&cloud, &target, Round::First, 1, &lookout)
+            .verify(&function("f", "B", 10), &sent)
+            .err()
+            .unwrap();
         assert_eq!(error.error_type(), "Overtaken");
     }
 
@@ -414,7 +436,7 @@ mod tests {
     fn a_function_whose_code_differs_from_the_others_has_failed() {
         let (cloud, target) = (cloud(), target());
         let lookout = Lookout::of(&cloud, &target);
-        let updates = Updates::of(&cloud, &target, Round::First, &lookout);
+        let updates = Updates::of(&cloud, &target, Round::First, 1, &lookout);
         updates.learn("A");
         updates.learn("B");
         let mut outcomes = [

@@ -136,7 +136,7 @@ impl Convergence<'_> {
     ) -> (Vec<Outcome>, Result<Look>) {
         let sent = Latch::of(functions.len());
         let lookout = Lookout::of(self.cloud, target);
-        let updates = Updates::of(self.cloud, target, round, &lookout);
+        let updates = Updates::of(self.cloud, target, round, functions.len(), &lookout);
         let updating = updates.all(functions, &sent, |outcome| {
             if round == Round::First {
                 progress.advance();

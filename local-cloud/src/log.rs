@@ -58,6 +58,9 @@ pub struct Record {
     /// The `Range` or `x-amz-copy-source-range` header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<String>,
+    /// The access key id that the request names as its signer's. It stands here whether or not the signature holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_key_id: Option<String>,
     /// The HTTP status; 0 when the client got none.
     pub status: u16,
     /// AWS's error code, when the answer is an error.
@@ -86,6 +89,7 @@ pub(crate) struct Entry {
     time: SystemTime,
     id: String,
     service: Service,
+    access_key_id: Option<String>,
     header_bytes_in: u64,
     status: AtomicU16,
     bytes_in: AtomicU64,
@@ -113,6 +117,7 @@ pub(crate) struct Opening {
     pub(crate) operation: String,
     pub(crate) resource: Option<String>,
     pub(crate) range: Option<String>,
+    pub(crate) access_key_id: Option<String>,
     pub(crate) header_bytes: u64,
 }
 
@@ -169,6 +174,7 @@ impl Entry {
             operation: named.operation,
             resource: named.resource,
             range: named.range,
+            access_key_id: self.access_key_id.clone(),
             status: self.status.load(Ordering::Relaxed),
             error: named.error,
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
@@ -221,6 +227,7 @@ impl Log {
             time: SystemTime::now(),
             id: opening.id,
             service: opening.service,
+            access_key_id: opening.access_key_id,
             header_bytes_in: opening.header_bytes,
             status: AtomicU16::new(0),
             bytes_in: AtomicU64::new(0),

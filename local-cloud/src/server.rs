@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::credentials;
 use crate::dispatch::{ErrorCode, OperationName, Payload, Services, dispatch, injected};
 use crate::faults::Action;
 use crate::log::{Entry, Opening};
@@ -171,6 +172,7 @@ async fn exchange(
         operation: target.operation.clone().into_owned(),
         resource: target.resource.clone(),
         range: range.and_then(|range| range.to_str().ok()).map(str::to_owned),
+        access_key_id: credentials::scope(&parts.uri, &parts.headers).map(|scope| scope.key_id),
         header_bytes: request_head_bytes(&parts.method, &parts.uri, &parts.headers),
     });
     // Whatever ends this future early (the client went away, a reset) still leaves a line in the log.

@@ -21,11 +21,19 @@ use super::unpack::{self, Unpacked};
 use super::{ObjectError, Objects, StoredObject};
 
 /// The limit on a package's unzipped size, in bytes.
-pub(super) const MAX_UNZIPPED: u128 = 262_144_000;
+pub(super) const MAX_UNZIPPED: u64 = 262_144_000;
 /// The limit on a zip inside a request, in bytes.
 const MAX_DIRECT_ZIP: usize = 52_428_800;
 /// How many packages are remembered by the identity of their object.
 const REMEMBERED: usize = 32;
+
+/// The sum of the sizes in the central directory; `None` when an entry's record is broken, or the sum no number.
+///
+/// `ZipArchive::decompressed_size` has no answer when an entry has a data descriptor, though the central directory has
+/// its size all the same: what streams into a zip (Node's archivers, Java) writes one for each entry.
+fn unzipped_size(archive: &mut zip::ZipArchive<ChunkReader>) -> Option<u64> {
+    (0..archive.len()).try_fold(0_u64, |sum, at| sum.checked_add(archive.by_index_raw(at).ok()?.size()))
+}
 
 /// One deployment package.
 #[derive(Debug)]
@@ -48,13 +56,13 @@ impl Code {
             hash.update(chunk);
             size += chunk.len() as u64;
         }
-        let archive = zip::ZipArchive::new(ChunkReader::new(chunks.clone())).map_err(|_| {
+        let mut archive = zip::ZipArchive::new(ChunkReader::new(chunks.clone())).map_err(|_| {
             ApiError::invalid("Could not unzip uploaded file. Please check your file, then try to upload again.")
         })?;
         if archive.is_empty() {
             return Err(ApiError::invalid("Uploaded file must be a non-empty zip"));
         }
-        if archive.decompressed_size().is_none_or(|unzipped| unzipped >= MAX_UNZIPPED) {
+        if unzipped_size(&mut archive).is_none_or(|unzipped| unzipped >= MAX_UNZIPPED) {
             return Err(ApiError::invalid(format!("Unzipped size must be smaller than {MAX_UNZIPPED} bytes")));
         }
         Ok(Self {

@@ -283,6 +283,19 @@ async fn packages_beyond_the_limits_are_refused() {
 }
 
 #[tokio::test]
+async fn a_package_whose_sizes_follow_its_data_is_taken() {
+    let bench = Bench::new();
+    created(&bench, "f").await;
+    // A writer that can't go back puts a data descriptor behind each entry.
+    let mut writer = zip::ZipWriter::new_stream(Vec::new());
+    writer.start_file("index.js", zip::write::SimpleFileOptions::default()).unwrap();
+    std::io::Write::write_all(&mut writer, b"exports.handler = async () => 1;\n").unwrap();
+    let zip = writer.finish().unwrap().into_inner();
+    let taken = bench.update_code("f", json!({ "ZipFile": encoded(&zip) })).await;
+    assert_eq!(taken.status, 200, "{}", taken.body);
+}
+
+#[tokio::test]
 async fn an_image_function_takes_no_zip() {
     let bench = Bench::new();
     let input = json!({

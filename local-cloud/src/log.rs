@@ -48,6 +48,9 @@ pub struct Record {
     pub id: String,
     /// When the request's head had arrived, in UTC with milliseconds, as in `2026-11-22T14:22:30.123Z`.
     pub time: String,
+    /// The same, not rounded; it isn't in the file.
+    #[serde(skip)]
+    pub began: SystemTime,
     /// The service that answered.
     pub service: Service,
     /// AWS's name of the operation, such as `GetObject` or `UpdateFunctionCode`.
@@ -170,6 +173,7 @@ impl Entry {
         Record {
             id: self.id.clone(),
             time: timestamp(self.time),
+            began: self.time,
             service: self.service,
             operation: named.operation,
             resource: named.resource,

@@ -1,0 +1,7 @@
+'use strict';
+
+const { answer } = require('../lib/shared');
+
+const EDITED = 0;
+
+exports.handler = async () => answer('b', EDITED);

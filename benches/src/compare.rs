@@ -1,0 +1,125 @@
+//! The same edit with every tool, in turn, on the same machine, endpoint and network.
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::link::{Link, Network, Place, Shape};
+use crate::programs::{Peer, Programs};
+use crate::progress::Progress;
+use crate::project;
+use crate::project::edits::Edit;
+use crate::stage::{Deployment, Stage};
+use crate::tools::{TOOLS, Tool};
+
+/// A tool that has taken so many seconds for an edit isn't run again for it.
+const BUDGET: f64 = 90.0;
+
+/// What is compared.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    /// Of the project's zip, about, in MB.
+    pub(crate) size: u32,
+    /// Between the tools and the cloud.
+    pub(crate) network: Network,
+    /// In this order.
+    pub(crate) edits: Vec<Edit>,
+    /// The names of the tools; all of them when empty.
+    pub(crate) tools: Vec<String>,
+    /// How often each tool is run, time permitting.
+    pub(crate) runs: usize,
+}
+
+/// What one tool did with one edit.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Compared {
+    /// Of the project's zip, about, in MB.
+    pub(crate) size: u32,
+    /// Between the tool and the cloud.
+    pub(crate) network: Network,
+    /// What was edited.
+    pub(crate) edit: Edit,
+    /// The tool's name.
+    pub(crate) tool: String,
+    /// Each deployment.
+    pub(crate) runs: Vec<Deployment>,
+    /// Why there are none, or no more.
+    pub(crate) trouble: Option<String>,
+}
+
+/// Compares.
+///
+/// # Errors
+/// The project can't be installed, or the network not be made. What a single tool can't do is in its result.
+pub(crate) fn compare(wanted: &Wanted, programs: &Programs, progress: &Progress) -> Result<Vec<Compared>> {
+    let project = project::installed(wanted.size)?;
+    let link = match wanted.network {
+        Network::Loopback => None,
+        Network::Uplink => Some(Link::up(Shape::UPLINK)?),
+    };
+    let place = Place::new(link.as_ref());
+    let chosen = |tool: &&Tool| wanted.tools.is_empty() || wanted.tools.iter().any(|name| name == tool.name);
+    let tools: Vec<&Tool> = TOOLS.iter().filter(chosen).collect();
+    let mut compared = Vec::new();
+    let mut stages = Vec::new();
+    for tool in tools {
+        let of = |edit: Edit, trouble: Option<String>| Compared {
+            size: wanted.size,
+            network: wanted.network,
+            edit,
+            tool: tool.name.to_owned(),
+            runs: Vec::new(),
+            trouble,
+        };
+        if let Some(trouble) = tool.cannot(wanted.size, Edit::OneLine) {
+            compared.extend(wanted.edits.iter().map(|edit| of(*edit, Some(trouble.clone()))));
+            continue;
+        }
+        progress.say(&format!("{} MB, {}: {}: the first deployment", wanted.size, wanted.network, tool.title));
+        let installed = tool.needs.iter().try_for_each(|peer: &Peer| peer.install());
+        match installed.and_then(|()| Stage::set(tool, &project, place, programs)) {
+            Ok(stage) => {
+                stages.push((tool, stage));
+                compared.extend(wanted.edits.iter().map(|edit| of(*edit, tool.cannot(wanted.size, *edit))));
+            }
+            Err(error) => {
+                let trouble = format!("{error:#}");
+                progress.warn(&format!("{}: {trouble}", tool.title));
+                compared.extend(wanted.edits.iter().map(|edit| of(*edit, Some(trouble.clone()))));
+            }
+        }
+    }
+    for edit in &wanted.edits {
+        // In turns, so that what disturbs the machine for a while disturbs all of them.
+        for round in 1..=wanted.runs {
+            for (tool, stage) in &mut stages {
+                let Some(result) = compared.iter_mut().find(|it| it.tool == tool.name && it.edit == *edit) else {
+                    continue;
+                };
+                let spent: f64 = result.runs.iter().map(|run| run.wall).sum();
+                if result.trouble.is_some() || spent > BUDGET {
+                    continue;
+                }
+                progress.say(&format!(
+                    "{} MB, {}, {}: {}, run {round} of {}",
+                    wanted.size,
+                    wanted.network,
+                    edit.title(),
+                    tool.title,
+                    wanted.runs
+                ));
+                match stage.deploy(*edit) {
+                    Ok(deployment) => {
+                        progress.done(&format!("{:>28} {:8.2} s", tool.title, deployment.wall));
+                        result.runs.push(deployment);
+                    }
+                    Err(error) => {
+                        let trouble = format!("{error:#}");
+                        progress.warn(&format!("{}: {trouble}", tool.title));
+                        result.trouble = Some(trouble);
+                    }
+                }
+            }
+        }
+    }
+    Ok(compared)
+}

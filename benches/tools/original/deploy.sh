@@ -1,0 +1,1 @@
+exec "$PEERS/python/bin/python" "$TOOL/deploy.py"

@@ -1,0 +1,3 @@
+cp "$TOOL/serverless.yml" project
+cd project
+osls deploy

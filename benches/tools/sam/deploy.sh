@@ -1,0 +1,1 @@
+echo Y | sam sync --code --stack-name "$PREFIX" --no-dependency-layer --parameter-overrides "Prefix=$PREFIX"

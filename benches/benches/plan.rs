@@ -18,8 +18,11 @@ fn parsed(archive: &Bytes) -> Directory {
 }
 
 fn changes(count: usize) -> Changes {
-    let name = |at: usize| EntryName::new(format!("node_modules/@scope/package-{}/dist/lib/module-{at}.js", at / 40));
-    (0..count).map(|at| (name(at * 7).unwrap(), Change::Put(Content::new("exports.changed = true;\n")))).collect()
+    (0..count)
+        .map(|at| {
+            (EntryName::new(benches::name(at * 7)).unwrap(), Change::Put(Content::new("exports.changed = true;\n")))
+        })
+        .collect()
 }
 
 fn bench(criterion: &mut Criterion) {

@@ -9,6 +9,7 @@ use crate::progress::Progress;
 use crate::project;
 use crate::project::edits::Edit;
 use crate::stage::{Deployment, Stage};
+use crate::stats::Stats;
 use crate::tools::{TOOLS, Tool};
 
 /// A tool that has taken so many seconds for an edit isn't run again for it.
@@ -44,6 +45,13 @@ pub(crate) struct Compared {
     pub(crate) runs: Vec<Deployment>,
     /// Why there are none, or no more.
     pub(crate) trouble: Option<String>,
+}
+
+impl Compared {
+    /// What the runs took, in seconds.
+    pub(crate) fn wall(&self) -> Option<Stats> {
+        Stats::of(self.runs.iter().map(|run| run.wall))
+    }
 }
 
 /// Compares.

@@ -15,8 +15,14 @@ pub fn archive(entries: usize) -> ZipResult<Bytes> {
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     for at in 0..entries {
-        writer.start_file(format!("node_modules/@scope/package-{}/dist/lib/module-{at}.js", at / 40), options)?;
+        writer.start_file(name(at), options)?;
         writer.write_all(at.to_string().as_bytes())?;
     }
     Ok(writer.finish()?.into_inner().into())
+}
+
+/// The name of an entry of [`archive`].
+#[must_use]
+pub fn name(at: usize) -> String {
+    format!("node_modules/@scope/package-{}/dist/lib/module-{at}.js", at / 40)
 }

@@ -2,12 +2,18 @@
 
 mod cloud;
 mod compare;
+mod engine;
+mod full_build;
+mod growth;
 mod link;
+mod machine;
+mod money;
 mod paths;
 mod process;
 mod programs;
 mod progress;
 mod project;
+mod report;
 mod results;
 mod run;
 mod stage;
@@ -18,10 +24,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::compare::{Wanted, compare};
 use crate::link::Network;
+use crate::machine::Machine;
 use crate::programs::{Peer, Programs};
 use crate::progress::Progress;
 use crate::project::edits::Edit;
@@ -31,10 +38,10 @@ use crate::results::Results;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// Where the results are kept.
-    #[arg(long, global = true, default_value = "benches/results.json")]
-    results: PathBuf,
-    /// Measure this `quickdeploy` [else: it is built]
+    /// Where the report, its charts and the results go.
+    #[arg(long, global = true, default_value = "benches")]
+    out: PathBuf,
+    /// Measure this `quickdeploy` [else: it is built].
     #[arg(long, global = true, requires = "bootstrap")]
     quickdeploy: Option<PathBuf>,
     /// With this `bootstrap` as the function.
@@ -46,32 +53,79 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Install projects and tools, so that nothing is downloaded later.
-    Install,
-    /// Deploy the same edits with every tool.
-    Compare {
-        /// About, in MB.
-        #[arg(long = "size", value_delimiter = ',', default_values_t = project::SIZES)]
-        sizes: Vec<u32>,
-        #[arg(long = "network", value_delimiter = ',', default_values = ["loopback", "uplink"])]
-        networks: Vec<Network>,
-        #[arg(long = "edit", value_delimiter = ',', default_values = ["one-line"])]
-        edits: Vec<Edit>,
-        /// Only these; see the directories in benches/tools.
-        #[arg(long = "tool", value_delimiter = ',')]
-        tools: Vec<String>,
-        /// How often, time permitting.
+    /// Measure all of it, and write the report. It takes about an hour and a half.
+    All {
+        /// How often each.
         #[arg(long, default_value_t = 5)]
         runs: usize,
     },
+    /// Install projects and tools, so that nothing is downloaded later.
+    Install,
+    /// Deploy the same edits with every tool.
+    Compare(Compare),
+    /// Compare the function with a Python 3 port of the original.
+    Function {
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+        /// About, in MB.
+        #[arg(long = "size", value_delimiter = ',', default_values_t = project::SIZES)]
+        sizes: Vec<u32>,
+    },
+    /// Run the full build that an edit takes the place of.
+    Full {
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+        /// About, in MB.
+        #[arg(long = "size", value_delimiter = ',', default_values_t = project::SIZES)]
+        sizes: Vec<u32>,
+    },
+    /// See how it grows.
+    Growth {
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+        /// With what.
+        #[arg(long = "with", value_delimiter = ',', default_values = ["entries", "changes", "functions", "tree"])]
+        with: Vec<Growth>,
+    },
+    /// Write the report of what was measured.
+    Report,
     #[command(hide = true)]
     Serve(cloud::serve::Serve),
     #[command(hide = true)]
     Shape(link::shaper::Shaper),
 }
 
+#[derive(Debug, Clone, clap::Args)]
+struct Compare {
+    /// About, in MB.
+    #[arg(long = "size", value_delimiter = ',', default_values_t = project::SIZES)]
+    sizes: Vec<u32>,
+    #[arg(long = "network", value_delimiter = ',', default_values = ["loopback", "uplink"])]
+    networks: Vec<Network>,
+    #[arg(long = "edit", value_delimiter = ',', default_values = ["one-line"])]
+    edits: Vec<Edit>,
+    /// Only these; see the directories in benches/tools.
+    #[arg(long = "tool", value_delimiter = ',')]
+    tools: Vec<String>,
+    /// How often, time permitting.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Growth {
+    /// Entries of the artifact.
+    Entries,
+    /// Files that change.
+    Changes,
+    /// Functions of one artifact.
+    Functions,
+    /// Files in the project, for `diff`.
+    Tree,
+}
+
 fn main() -> ExitCode {
-    match execute(Arguments::parse()) {
+    match execute(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -80,44 +134,127 @@ fn main() -> ExitCode {
     }
 }
 
-fn execute(arguments: Arguments) -> Result<()> {
+fn execute(arguments: &Arguments) -> Result<()> {
+    match &arguments.command {
+        Command::Serve(serve) => return cloud::serve::serve(serve),
+        Command::Shape(shaper) => return link::shaper::shape(shaper),
+        _ => {}
+    }
     let progress = Progress::default();
-    let programs = || match (&arguments.quickdeploy, &arguments.bootstrap) {
-        (Some(quickdeploy), Some(bootstrap)) => Programs::there(quickdeploy, bootstrap),
-        _ => Programs::build(),
-    };
-    match arguments.command {
-        Command::Serve(serve) => return cloud::serve::serve(&serve),
-        Command::Shape(shaper) => return link::shaper::shape(&shaper),
-        Command::Install => {
-            for peer in Peer::ALL {
-                progress.say(&format!("{peer:?}"));
-                peer.install()?;
-            }
-            for size in project::SIZES {
-                progress.say(&format!("the project of {size} MB"));
-                project::installed(size)?;
-            }
-            Programs::build()?;
-        }
-        Command::Compare { sizes, networks, edits, tools, runs } => {
-            let programs = programs()?;
-            for network in networks {
-                for &size in &sizes {
-                    let wanted = Wanted { size, network, edits: edits.clone(), tools: tools.clone(), runs };
-                    match compare(&wanted, &programs, &progress) {
-                        Ok(compared) => {
-                            let mut results = Results::load(&arguments.results)?;
-                            results.add_compared(compared);
-                            results.save(&arguments.results)?;
-                        }
-                        Err(error) => progress.warn(&format!("{size} MB, {network}: {error:#}")),
-                    }
-                }
-            }
+    let file = arguments.out.join("results.json");
+    let mut results = Results::load(&file)?;
+    if !matches!(arguments.command, Command::Report) {
+        progress.say("building what is measured");
+        let programs = match (&arguments.quickdeploy, &arguments.bootstrap) {
+            (Some(quickdeploy), Some(bootstrap)) => Programs::there(quickdeploy, bootstrap)?,
+            _ => Programs::build()?,
+        };
+        let mut run = Run { programs, progress, results, file };
+        run.command(&arguments.command)?;
+        results = run.results;
+    }
+    report::write(&results, &arguments.out)
+}
+
+/// What is measured, and with what.
+struct Run {
+    programs: Programs,
+    progress: Progress,
+    results: Results,
+    file: PathBuf,
+}
+
+impl Run {
+    fn command(&mut self, command: &Command) -> Result<()> {
+        match command {
+            Command::All { runs } => self.all(*runs),
+            Command::Install => self.install(),
+            Command::Compare(compare) => self.compare(compare),
+            Command::Function { runs, sizes } => self.function(sizes, *runs),
+            Command::Full { runs, sizes } => self.full(sizes, *runs),
+            Command::Growth { runs, with } => with.iter().try_for_each(|with| self.growth(*with, *runs)),
+            Command::Report | Command::Serve(_) | Command::Shape(_) => Ok(()),
         }
     }
-    Ok(())
+
+    fn all(&mut self, runs: usize) -> Result<()> {
+        self.install()?;
+        self.results = Results::default();
+        let (sizes, networks) = (project::SIZES.to_vec(), vec![Network::Loopback, Network::Uplink]);
+        let edits = vec![Edit::OneLine];
+        self.compare(&Compare { sizes, networks: networks.clone(), edits, tools: Vec::new(), runs })?;
+        let others = Edit::ALL.into_iter().filter(|edit| *edit != Edit::OneLine).collect();
+        self.compare(&Compare { sizes: vec![10], networks, edits: others, tools: Vec::new(), runs: runs.min(3) })?;
+        self.full(&project::SIZES, runs.min(3))?;
+        self.function(&project::SIZES, runs)?;
+        [Growth::Entries, Growth::Changes, Growth::Functions, Growth::Tree]
+            .into_iter()
+            .try_for_each(|with| self.growth(with, runs))
+    }
+
+    /// Keeps what there is by now.
+    fn save(&mut self) -> Result<()> {
+        self.results.machine = Machine::of(&self.programs);
+        self.results.save(&self.file)
+    }
+
+    fn install(&mut self) -> Result<()> {
+        for peer in Peer::ALL {
+            self.progress.say(&format!("installing {peer:?}"));
+            if let Err(error) = peer.install() {
+                self.progress.warn(&format!("{error:#}"));
+            }
+        }
+        project::SIZES.into_iter().try_for_each(|size| {
+            self.progress.say(&format!("installing the project of {size} MB"));
+            project::installed(size).map(drop)
+        })
+    }
+
+    fn compare(&mut self, wanted: &Compare) -> Result<()> {
+        for &network in &wanted.networks {
+            for &size in &wanted.sizes {
+                let (edits, tools, runs) = (wanted.edits.clone(), wanted.tools.clone(), wanted.runs);
+                match compare(&Wanted { size, network, edits, tools, runs }, &self.programs, &self.progress) {
+                    Ok(compared) => self.results.add_compared(compared),
+                    Err(error) => {
+                        let what = format!("The tools with {size} MB, {network}: {error:#}");
+                        self.progress.warn(&what);
+                        self.results.missing.push(what);
+                    }
+                }
+                self.save()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn function(&mut self, sizes: &[u32], runs: usize) -> Result<()> {
+        self.progress.say("the function, beside the original");
+        self.results.by_size = engine::by_size(sizes, runs, &self.programs, &self.progress)?;
+        self.save()
+    }
+
+    fn full(&mut self, sizes: &[u32], runs: usize) -> Result<()> {
+        for &size in sizes {
+            self.progress.say(&format!("full builds, {size} MB"));
+            let builds = full_build::full_builds(size, runs, &self.programs, &self.progress)?;
+            self.results.add_full_builds(builds);
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn growth(&mut self, with: Growth, runs: usize) -> Result<()> {
+        self.progress.say(&format!("growth with {with:?}"));
+        match with {
+            Growth::Entries => self.results.by_entries = engine::by_entries(runs, &self.programs, &self.progress)?,
+            Growth::Changes => self.results.by_changes = engine::by_changes(runs, &self.programs, &self.progress)?,
+            Growth::Functions => self.results.fleets = growth::by_functions(&self.programs, &self.progress)?,
+            Growth::Tree => self.results.trees = growth::by_tree(runs.max(10), &self.programs, &self.progress)?,
+        }
+        self.save()
+    }
 }
 
 /// A line on stdout.

@@ -5,19 +5,20 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-/// Clock ticks a second in `/proc`: 100 on every Linux that there is.
-const TICKS: f64 = 100.0;
-
-/// The time in user and kernel mode that a process has taken so far.
+/// The time in user and kernel mode that the threads of a process have taken so far. Threads that have ended are missing:
+/// those of a pool don't end while there is work.
 ///
 /// # Errors
 /// There is no such process, or no `/proc`.
 pub(crate) fn cpu(id: u32) -> Result<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).with_context(|| format!("no process {id}"))?;
-    // Behind the name, which may hold anything: state is field 3, utime 14, stime 15.
-    let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect::<Vec<_>>()).unwrap_or_default();
-    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or_default();
-    Ok(Duration::from_secs_f64((ticks(11) + ticks(12)) / TICKS))
+    let threads = fs::read_dir(format!("/proc/{id}/task")).with_context(|| format!("no process {id}"))?;
+    let mut nanoseconds = 0;
+    for thread in threads {
+        // Its first figure: nanoseconds on a processor. /proc/ID/stat counts in hundredths of a second.
+        let text = fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
+        nanoseconds += text.split_whitespace().next().and_then(|figure| figure.parse::<u64>().ok()).unwrap_or_default();
+    }
+    Ok(Duration::from_nanos(nanoseconds))
 }
 
 /// The most resident memory that a process has had, in bytes.

@@ -124,13 +124,16 @@ impl Programs {
     }
 }
 
-/// What a program says of its version: the first line.
+/// What a program says of its version: the first line that has one.
 #[must_use]
 pub(crate) fn version(program: &str, path: &str) -> Option<String> {
-    let output = Command::new(program).arg("--version").env("PATH", path).output().ok()?;
+    // zip's --version is a licence first.
+    let flag = if program == "zip" { "-v" } else { "--version" };
+    let output = Command::new(program).arg(flag).env("PATH", path).output().ok()?;
     let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
     let text = String::from_utf8_lossy(&text);
-    text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.to_lowercase().contains("copyright"));
+    lines.find(|line| line.contains(|letter: char| letter.is_ascii_digit())).map(str::to_owned)
 }
 
 fn succeed(command: &mut Command) -> Result<()> {

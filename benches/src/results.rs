@@ -7,13 +7,33 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::compare::Compared;
+use crate::engine::Edited;
+use crate::full_build::FullBuild;
+use crate::growth::{Fleet, Tree};
+use crate::machine::Machine;
 
-/// All of it.
+/// All of it. What isn't there was not measured.
 #[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub(crate) struct Results {
+    /// Where the last of it was measured.
+    pub(crate) machine: Machine,
     /// The tools, side by side.
     pub(crate) compared: Vec<Compared>,
+    /// zipedit and the original, by the artifact's size in MB.
+    pub(crate) by_size: Vec<Edited>,
+    /// By its entries.
+    pub(crate) by_entries: Vec<Edited>,
+    /// By the files that change.
+    pub(crate) by_changes: Vec<Edited>,
+    /// Full builds.
+    pub(crate) full_builds: Vec<FullBuild>,
+    /// By functions.
+    pub(crate) fleets: Vec<Fleet>,
+    /// `diff`, by files.
+    pub(crate) trees: Vec<Tree>,
+    /// What could not be measured, and why.
+    pub(crate) missing: Vec<String>,
 }
 
 impl Results {
@@ -34,8 +54,7 @@ impl Results {
     /// # Errors
     /// It can't be written.
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_vec_pretty(self)?;
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+        fs::write(path, serde_json::to_vec(self)?).with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Puts results in the place of those of the same comparison.
@@ -45,5 +64,11 @@ impl Results {
         };
         self.compared.retain(|old| !new.iter().any(|it| same(it, old)));
         self.compared.extend(new);
+    }
+
+    /// Puts full builds in the place of those of the same size.
+    pub(crate) fn add_full_builds(&mut self, new: Vec<FullBuild>) {
+        self.full_builds.retain(|old| new.iter().all(|it| it.size != old.size));
+        self.full_builds.extend(new);
     }
 }

@@ -134,9 +134,7 @@ impl<'a> Stage<'a> {
             let before = watch.cpu()?;
             begin = Instant::now();
             self.edited.apply(edit, &project)?;
-            if edit != Edit::Nothing {
-                watch.wait_for("live")?;
-            }
+            watch.wait_for("live")?;
             end = begin.elapsed();
             took = Took { wall: end, cpu: watch.cpu()? - before, memory: watch.memory()? };
         } else {
@@ -191,7 +189,7 @@ impl Drop for Stage<'_> {
 }
 
 /// Code for functions to be made with.
-fn seed_zip() -> Result<Vec<u8>> {
+pub(crate) fn seed_zip() -> Result<Vec<u8>> {
     use std::io::Write as _;
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     writer.start_file("index.js", zip::write::SimpleFileOptions::default())?;

@@ -27,6 +27,9 @@ impl Tool {
         if let Some(largest) = self.largest.filter(|largest| size > *largest) {
             return Some(format!("Lambda takes zips of up to {largest} MB directly"));
         }
+        if self.watches && edit == Edit::Nothing {
+            return Some("it does nothing until a file is saved".to_owned());
+        }
         (self.name == "original" && edit == Edit::Delete).then(|| "it can't delete".to_owned())
     }
 

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     fn request(developers: bool, begin: f64, end: f64) -> Request {
-        Request { operation: "GetObject".to_owned(), developers, up: 10, down: 100, begin, end }
+        Request { operation: "GetObject".to_owned(), status: 200, developers, up: 10, down: 100, begin, end }
     }
 
     #[test]

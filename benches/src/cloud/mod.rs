@@ -67,6 +67,23 @@ impl Cloud {
         self.ask::<Done>(&Question::Bucket { name: name.to_owned(), versioned }).map(drop)
     }
 
+    /// Puts a file of this machine into a bucket.
+    ///
+    /// # Errors
+    /// S3 refuses.
+    pub(crate) fn put(&mut self, bucket: &str, key: &str, file: &Path) -> Result<()> {
+        let (bucket, key, file) = (bucket.to_owned(), key.to_owned(), file.to_owned());
+        self.ask::<Done>(&Question::Put { bucket, key, file }).map(drop)
+    }
+
+    /// Sets how many control-plane calls Lambda takes a second; 0: any number.
+    ///
+    /// # Errors
+    /// The cloud is gone.
+    pub(crate) fn quota(&mut self, per_second: f64) -> Result<()> {
+        self.ask::<Done>(&Question::Quota { per_second }).map(drop)
+    }
+
     /// Makes a function of a zip on this machine.
     ///
     /// # Errors

@@ -20,6 +20,20 @@ pub(crate) enum Question {
         /// Whether it keeps versions.
         versioned: bool,
     },
+    /// Puts a file of this machine into a bucket: [`Done`].
+    Put {
+        /// The bucket.
+        bucket: String,
+        /// The key.
+        key: String,
+        /// The file.
+        file: PathBuf,
+    },
+    /// Sets how many control-plane calls Lambda takes a second, 0 for any number: [`Done`].
+    Quota {
+        /// AWS's is 15.
+        per_second: f64,
+    },
     /// Makes a function: [`Done`].
     Function {
         /// Its name.
@@ -60,8 +74,12 @@ pub(crate) struct Called {
     pub(crate) failed: bool,
     /// From the request to the answer, in ms.
     pub(crate) ms: f64,
-    /// The most memory that the function's process has used, in bytes; `None`: its log doesn't tell.
-    pub(crate) max_memory: Option<u64>,
+    /// Of all function processes meanwhile, in ms.
+    pub(crate) cpu_ms: f64,
+    /// From the start of a new process to its first poll, in ms; `None`: an old one answered.
+    pub(crate) init_ms: Option<f64>,
+    /// The most resident memory that the process has had, in MiB.
+    pub(crate) memory_mib: Option<f64>,
 }
 
 /// An answer, or why there is none.
@@ -86,6 +104,8 @@ pub(crate) struct Listening {
 pub(crate) struct Request {
     /// AWS's name.
     pub(crate) operation: String,
+    /// The HTTP status.
+    pub(crate) status: u16,
     /// Whether the developer's machine made it; else a function did.
     pub(crate) developers: bool,
     /// Of the request, headers included.

@@ -8,11 +8,16 @@ use anyhow::{Context as _, Result, bail};
 use aws_sdk_lambda::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{FunctionCode, LastUpdateStatus, LogType, Runtime, State};
+use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use local_cloud::{BuiltinFunction, LambdaSettings, LocalCloud, Record};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::process;
 
 use super::protocol::{Answer, Called, DEVELOPER, Done, HARNESS, Listening, Question, Request};
 
@@ -60,6 +65,11 @@ async fn serving(arguments: &Serve) -> Result<()> {
                 cloud.clear_requests();
                 print(&Answer::Ok(requests));
             }
+            Question::Put { bucket, key, file } => answer(clients.put(&bucket, &key, &file).await),
+            Question::Quota { per_second } => {
+                cloud.functions().set_control_plane_rate(per_second);
+                answer(Ok(Done {}));
+            }
             Question::Bucket { name, versioned } => answer(clients.bucket(&name, versioned).await),
             Question::Function { name, runtime, handler, zip } => {
                 answer(clients.function(&name, &runtime, &handler, &zip).await);
@@ -102,12 +112,25 @@ fn request(record: &Record) -> Option<Request> {
     let begin = record.began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1e3;
     (key != Some(HARNESS)).then(|| Request {
         operation: record.operation.clone(),
+        status: record.status,
         developers: key == Some(DEVELOPER),
         up: record.bytes_in + record.header_bytes_in,
         down: record.bytes_out + record.header_bytes_out,
         begin,
         end: begin + record.ms,
     })
+}
+
+/// A figure of the `REPORT` line at the end of an invocation's log.
+fn reported(log: &str, name: &str) -> Option<f64> {
+    let report = log.rsplit_once("REPORT ")?.1;
+    report.split_once(name)?.1.split_whitespace().next()?.parse().ok()
+}
+
+/// Of the functions' processes so far: they are this process's children.
+fn functions_cpu() -> Result<Duration> {
+    // One that ended in between has taken all it will take.
+    Ok(process::children()?.into_iter().filter_map(|child| process::cpu(child).ok()).sum())
 }
 
 /// The harness's own clients.
@@ -146,6 +169,12 @@ impl Clients {
         Ok(Done {})
     }
 
+    async fn put(&self, bucket: &str, key: &str, file: &Path) -> Result<Done> {
+        let body = ByteStream::from_path(file).await.with_context(|| format!("cannot read {}", file.display()))?;
+        self.s3.put_object().bucket(bucket).key(key).body(body).send().await?;
+        Ok(Done {})
+    }
+
     async fn function(&self, name: &str, runtime: &str, handler: &str, zip: &Path) -> Result<Done> {
         let zip = std::fs::read(zip).with_context(|| format!("cannot read {}", zip.display()))?;
         let code = FunctionCode::builder().zip_file(Blob::new(zip)).build();
@@ -177,16 +206,21 @@ impl Clients {
 
     async fn invoke(&self, function: &str, event: &serde_json::Value) -> Result<Called> {
         let payload = Blob::new(serde_json::to_vec(event)?);
-        let begin = Instant::now();
+        let (begin, cpu) = (Instant::now(), functions_cpu()?);
         let invoke = self.lambda.invoke().function_name(function).payload(payload).log_type(LogType::Tail);
         let answer = invoke.send().await?;
         let ms = begin.elapsed().as_secs_f64() * 1e3;
+        let cpu_ms = functions_cpu()?.saturating_sub(cpu).as_secs_f64() * 1e3;
+        let log = STANDARD.decode(answer.log_result.unwrap_or_default())?;
+        let log = String::from_utf8_lossy(&log);
         let payload = answer.payload.as_ref().map(Blob::as_ref).unwrap_or(b"null");
         Ok(Called {
             answer: serde_json::from_slice(payload)?,
             failed: answer.function_error.is_some(),
             ms,
-            max_memory: None,
+            cpu_ms,
+            init_ms: reported(&log, "Init Duration: "),
+            memory_mib: reported(&log, "Max Memory Used: "),
         })
     }
 }

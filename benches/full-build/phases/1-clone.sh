@@ -1,0 +1,1 @@
+git clone --quiet --depth 1 "file://$REPOSITORY" source

@@ -1,0 +1,2 @@
+cd source
+zip -qr ../artifact.zip . -x '.git/*'

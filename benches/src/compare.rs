@@ -8,7 +8,7 @@ use crate::programs::{Peer, Programs};
 use crate::progress::Progress;
 use crate::project;
 use crate::project::edits::Edit;
-use crate::stage::{Deployment, Stage};
+use crate::stage::{self, Deployment, Stage};
 use crate::stats::Stats;
 use crate::tools::{TOOLS, Tool};
 
@@ -59,6 +59,7 @@ impl Compared {
 /// # Errors
 /// The project can't be installed, or the network not be made. What a single tool can't do is in its result.
 pub(crate) fn compare(wanted: &Wanted, programs: &Programs, progress: &Progress) -> Result<Vec<Compared>> {
+    stage::remove_orphans()?;
     let project = project::installed(wanted.size)?;
     let link = match wanted.network {
         Network::Loopback => None,

@@ -224,7 +224,12 @@ pub(crate) fn by_changes(runs: usize, programs: &Programs, progress: &Progress) 
 }
 
 /// Each case: what it is called, entries, changes.
-fn varied(cases: &[(usize, usize, usize)], runs: usize, programs: &Programs, progress: &Progress) -> Result<Vec<Edited>> {
+fn varied(
+    cases: &[(usize, usize, usize)],
+    runs: usize,
+    programs: &Programs,
+    progress: &Progress,
+) -> Result<Vec<Edited>> {
     let mut edits = Vec::new();
     for &(of, entries, changes) in cases {
         let file = tempfile::NamedTempFile::new()?;

@@ -61,7 +61,7 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// The tool can't.
     pub(crate) fn set(tool: &'a Tool, project: &Path, place: Place<'a>, programs: &Programs) -> Result<Self> {
-        let directory = paths::target().join("stages").join(format!("{}-{}", tool.name, std::process::id()));
+        let directory = stages().join(std::process::id().to_string()).join(tool.name);
         fs::create_dir_all(&directory)?;
         let directory = directory.canonicalize()?;
         project::copied(project, &directory.join("project"))?;
@@ -186,6 +186,25 @@ impl Drop for Stage<'_> {
         self.watch = None;
         let _ = fs::remove_dir_all(&self.directory);
     }
+}
+
+fn stages() -> PathBuf {
+    paths::target().join("stages")
+}
+
+/// Removes the stages of harnesses that were killed.
+///
+/// # Errors
+/// The directory can't be read.
+pub(crate) fn remove_orphans() -> Result<()> {
+    fs::create_dir_all(stages())?;
+    for entry in fs::read_dir(stages())? {
+        let entry = entry?;
+        if !Path::new("/proc").join(entry.file_name()).exists() {
+            fs::remove_dir_all(entry.path()).with_context(|| format!("cannot remove {}", entry.path().display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Code for functions to be made with.

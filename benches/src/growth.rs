@@ -14,7 +14,7 @@ use crate::link::Place;
 use crate::programs::Programs;
 use crate::progress::Progress;
 use crate::run::{Took, run};
-use crate::stage::UPDATE_MS;
+use crate::stage::{STORE_CHECK, UPDATE_MS};
 
 const BUCKET: &str = "benches";
 /// Control-plane calls a second that Lambda takes, and at once after a pause.
@@ -173,6 +173,7 @@ fn quickdeploy(programs: &Programs, cloud: &Cloud, project: &Path) -> Command {
     let mut command = Command::new(&programs.quickdeploy);
     let cache = project.with_file_name("cache");
     command.current_dir(project).envs(cloud.environment()).env("XDG_CACHE_HOME", cache);
+    command.env("QUICKDEPLOY_STORE_CHECK", STORE_CHECK);
     command.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
     command
 }

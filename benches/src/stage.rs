@@ -25,6 +25,8 @@ use crate::tools::Tool;
 pub(crate) const UPDATE_MS: u64 = 300;
 /// A deployment that takes longer than this is given up.
 const LONGEST: Duration = Duration::from_secs(900);
+/// Of stores that aren't AWS's the CLI and the function ask whether they heed preconditions. On AWS they don't.
+pub(crate) const STORE_CHECK: &str = "off";
 const BUCKET: &str = "benches";
 
 /// What one deployment took, from the moment when the edit was saved until all functions ran it.
@@ -90,6 +92,7 @@ impl<'a> Stage<'a> {
             ("AWS_CONFIG_FILE", "/dev/null".to_owned()),
             ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".to_owned()),
             ("AWS_PAGER", String::new()),
+            ("QUICKDEPLOY_STORE_CHECK", STORE_CHECK.to_owned()),
             ("npm_config_offline", "true".to_owned()),
             ("npm_config_update_notifier", "false".to_owned()),
             ("SAM_CLI_TELEMETRY", "0".to_owned()),

@@ -7,7 +7,7 @@
 //!
 //! A function that fails is reported and leaves the others alone. It stays stale, and the next run picks it up.
 //!
-//! That others deploy the same artifact at the same time is the matter of [`crate::rollout::convergence`]: it is told when
+//! That others deploy the same artifact at the same time is the matter of `rollout/convergence.rs`: it is told when
 //! the last update was taken, and may want a further [`Round`].
 
 mod latch;

@@ -18,6 +18,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::process;
+use crate::stage::STORE_CHECK;
 
 use super::protocol::{Answer, Called, DEVELOPER, Done, HARNESS, Listening, Question, Request};
 
@@ -48,7 +49,12 @@ async fn serving(arguments: &Serve) -> Result<()> {
     let settings = LambdaSettings { update_delay: delay, create_delay: delay, ..LambdaSettings::default() };
     let mut zipedit = BuiltinFunction::new("zipedit", [&arguments.bootstrap]);
     zipedit.memory_size = 1769;
-    let cloud = LocalCloud::builder().lambda(settings).function(zipedit).start().await?;
+    let cloud = LocalCloud::builder()
+        .lambda(settings)
+        .function(zipedit)
+        .function_environment("QUICKDEPLOY_STORE_CHECK", STORE_CHECK)
+        .start()
+        .await?;
     let mut endpoint = cloud.endpoint();
     if let Some(address) = arguments.forward {
         let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ const STACK: &str = "full";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FullBuild {
-    /// Of the project's zip, about, in MB.
+    /// Of the project's zip, about, in MB; 0 for a project of the user's.
     pub(crate) size: u32,
     /// Each phase and its seconds, in order.
     pub(crate) phases: Vec<(String, f64)>,
@@ -83,6 +83,51 @@ pub(crate) fn full_builds(size: u32, runs: usize, programs: &Programs, progress:
         }
     }
     Ok(builds)
+}
+
+/// The real services, and what of them.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Services {
+    /// Run this CodeBuild project instead, on AWS. It costs what a build costs.
+    #[arg(long, value_name = "NAME")]
+    codebuild_project: Option<String>,
+    /// Then update this stack by a change set.
+    #[arg(long, value_name = "NAME", requires = "codebuild_project")]
+    stack: Option<String>,
+    /// With these parameters; all others stay.
+    #[arg(long = "parameter", value_name = "KEY=VALUE", requires = "stack")]
+    parameters: Vec<String>,
+}
+
+impl Services {
+    /// Whether they are wanted.
+    pub(crate) fn are_wanted(&self) -> bool {
+        self.codebuild_project.is_some()
+    }
+
+    /// Runs so many builds, with the credentials of the environment.
+    ///
+    /// # Errors
+    /// A build or an update fails.
+    pub(crate) fn builds(&self, runs: usize, programs: &Programs, progress: &Progress) -> Result<Vec<FullBuild>> {
+        Peer::Python.install()?;
+        let mut builds = Vec::new();
+        for _ in 0..runs {
+            let mut command = Command::new("python3");
+            command.env("PATH", programs.path()?).arg(paths::own().join("full-build/services/build.py"));
+            let options = [("--codebuild-project", &self.codebuild_project), ("--stack", &self.stack)];
+            for (name, value) in options.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+                command.args([name, value]);
+            }
+            command.args(self.parameters.iter().flat_map(|parameter| ["--parameter", parameter]));
+            let output = command.stderr(Stdio::inherit()).output()?;
+            ensure!(output.status.success(), "the full build failed: {}", output.status);
+            let build = FullBuild { size: 0, phases: serde_json::from_slice(&output.stdout)? };
+            progress.done(&format!("a full build by CodeBuild and CloudFormation {:8.2} s", build.total()));
+            builds.push(build);
+        }
+        Ok(builds)
+    }
 }
 
 /// The scripts, by their phases' names, in order.

@@ -27,6 +27,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::compare::{Wanted, compare};
+use crate::full_build::Services;
 use crate::link::Network;
 use crate::machine::Machine;
 use crate::programs::{Peer, Programs};
@@ -78,6 +79,8 @@ enum Command {
         /// About, in MB.
         #[arg(long = "size", value_delimiter = ',', default_values_t = project::SIZES)]
         sizes: Vec<u32>,
+        #[command(flatten)]
+        services: Services,
     },
     /// See how it grows.
     Growth {
@@ -171,7 +174,12 @@ impl Run {
             Command::Install => self.install(),
             Command::Compare(compare) => self.compare(compare),
             Command::Function { runs, sizes } => self.function(sizes, *runs),
-            Command::Full { runs, sizes } => self.full(sizes, *runs),
+            Command::Full { runs, services, .. } if services.are_wanted() => {
+                self.progress.say("full builds by the real services");
+                self.results.services = services.builds(*runs, &self.programs, &self.progress)?;
+                self.save()
+            }
+            Command::Full { runs, sizes, .. } => self.full(sizes, *runs),
             Command::Growth { runs, with } => with.iter().try_for_each(|with| self.growth(*with, *runs)),
             Command::Report | Command::Serve(_) | Command::Shape(_) => Ok(()),
         }

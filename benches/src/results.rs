@@ -28,6 +28,8 @@ pub(crate) struct Results {
     pub(crate) by_changes: Vec<Edited>,
     /// Full builds.
     pub(crate) full_builds: Vec<FullBuild>,
+    /// Full builds by CodeBuild and CloudFormation.
+    pub(crate) services: Vec<FullBuild>,
     /// By functions.
     pub(crate) fleets: Vec<Fleet>,
     /// `diff`, by files.

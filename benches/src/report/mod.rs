@@ -131,25 +131,38 @@ fn comparison(of_all: &[&Compared], out: &mut Vec<String>) {
 }
 
 fn full_builds(results: &Results, out: &mut Vec<String>) {
-    let Some(first) = results.full_builds.first() else { return };
+    if results.full_builds.is_empty() && results.services.is_empty() {
+        return;
+    }
     paragraph(
         out,
         &[
             "## The full build that it takes the place of",
             "",
             "Each phase was run beside the endpoint, with npm's cache filled. It is a lower bound for CodeBuild: no machine is queued",
-            "for and provisioned.",
+            "for and provisioned. `×`: over edit → live with the same project, on loopback.",
         ],
     );
+    phases(&results.full_builds, results, out);
+    if results.services.is_empty() {
+        paragraph(out, &["The real CodeBuild and CloudFormation: not measured."]);
+    } else {
+        paragraph(out, &["By the real CodeBuild and CloudFormation, with a project and stack of the user's:"]);
+        phases(&results.services, results, out);
+    }
+}
+
+fn phases(builds: &[FullBuild], results: &Results, out: &mut Vec<String>) {
+    let Some(first) = builds.first() else { return };
     let names: Vec<&str> = first.phases.iter().map(|(name, _)| name.as_str()).collect();
     let mut table = Table::new(&[&["zip"], names.as_slice(), &["together", "×"]].concat());
-    let sizes: BTreeSet<u32> = results.full_builds.iter().map(|build| build.size).collect();
+    let sizes: BTreeSet<u32> = builds.iter().map(|build| build.size).collect();
     for size in sizes {
-        let builds = || results.full_builds.iter().filter(move |build| build.size == size);
-        let mut row = vec![format!("{size} MB")];
-        row.extend((0..names.len()).map(|at| {
-            let phase = Stats::of(builds().filter_map(|build| build.phases.get(at)).map(|(_, seconds)| *seconds));
-            median(phase, |seconds| format!("{seconds:.2} s"))
+        let builds = || builds.iter().filter(move |build| build.size == size);
+        let mut row = vec![if size == 0 { "the user's".to_owned() } else { format!("{size} MB") }];
+        row.extend(names.iter().map(|name| {
+            let seconds = builds().filter_map(|build| build.phases.iter().find(|(phase, _)| phase == name));
+            median(Stats::of(seconds.map(|(_, seconds)| *seconds)), |seconds| format!("{seconds:.2} s"))
         }));
         let together = Stats::of(builds().map(FullBuild::total));
         let ours = targets::wall_of(results, size, Network::Loopback, "quickdeploy");

@@ -234,8 +234,8 @@ fn modification(
     if declared.metadata != resource.metadata {
         details.push(of_metadata());
     }
-    if details.is_empty() && declared.kind == NESTED_STACK {
-        // Its template may have changed where it lies.
+    // A nested stack's template may have changed where it lies; and what was begun and not ended is tried again.
+    if details.is_empty() && (declared.kind == NESTED_STACK || resource.attempted.is_some()) {
         details.push(Detail {
             attribute: "Properties".to_owned(),
             is_static: false,

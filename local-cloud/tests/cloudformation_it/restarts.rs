@@ -38,6 +38,11 @@ async fn an_update_that_was_cut_off_has_failed_and_can_be_repeated() {
     let update = bench.cloudformation.update_stack().stack_name("app").template_body(HELLO);
     let update = update.capabilities(Capability::CapabilityIam).set_parameters(Some(given(&[("Memory", "512")])));
     update.send().await.unwrap();
+    // In the middle of the function's step, which is written down by then.
+    while bench.memory("app").await != 512 {
+        tokio::task::yield_now().await;
+    }
+    bench.create("other", HELLO, &[]).await;
     bench.cloud.shutdown().await;
 
     let bench = start(directory.path()).await;

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 const FLEET: usize = 500;
 /// How long the network is gone. Longer than single calls are tried again when nobody was ever reached.
-const OUTAGE: Duration = Duration::from_secs(5);
+const OUTAGE: Duration = Duration::from_secs(10);
 
 async fn create_fleet(cloud: &Cloud, key: &str) -> Vec<String> {
     let names: Vec<String> = (0..FLEET).map(|at| format!("function-{at:03}")).collect();

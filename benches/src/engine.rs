@@ -100,6 +100,7 @@ impl Bench {
         let code = std::fs::read(paths::workspace().join("tests/tools/original.py"))?;
         std::fs::write(&zip, zipped("original.py", &code)?)?;
         cloud.function(Editor::Original.function(), "python3.11", "original.handler", &zip)?;
+        cloud.live(&[Editor::Original.function().to_owned()])?;
         Ok(Self { cloud, directory: 0, _scratch: scratch })
     }
 

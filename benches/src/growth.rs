@@ -163,6 +163,7 @@ fn project(scratch: &Path, programs: &Programs, functions: usize) -> Result<(Clo
     for name in &names {
         cloud.function(name, "nodejs20.x", "index.handler", &seed)?;
     }
+    cloud.live(&names)?;
     let full = run(quickdeploy(programs, &cloud, &project).args(["full", "--quiet"]), &scratch.join("log"));
     full.context("the first deployment")?;
     cloud.quota(QUOTA)?;

@@ -78,6 +78,7 @@ impl<'a> Stage<'a> {
             for (function, letter) in functions.iter().zip(["a", "b", "c", "d"]) {
                 cloud.function(function, "nodejs20.x", &format!("handlers/{letter}.handler"), &seed)?;
             }
+            cloud.live(&functions)?;
         }
         let script = paths::own().join("tools").join(if tool.is_ours() { "quickdeploy" } else { tool.name });
         let mut environment: Vec<(String, String)> = [

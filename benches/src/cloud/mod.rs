@@ -84,7 +84,7 @@ impl Cloud {
         self.ask::<Done>(&Question::Quota { per_second }).map(drop)
     }
 
-    /// Makes a function of a zip on this machine.
+    /// Makes a function of a zip on this machine. It is not live yet.
     ///
     /// # Errors
     /// Lambda refuses.

@@ -1,5 +1,6 @@
 //! Charts, as SVG.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -43,7 +44,8 @@ fn draw_bars(results: &Results, network: Network, path: &Path) -> Result<(), Dra
             }
         }
     }
-    let rows = bars.len() + SIZES.len();
+    let groups: BTreeSet<u32> = bars.iter().map(|(size, ..)| *size).collect();
+    let rows = bars.len() + groups.len();
     let height = TOP + i32::try_from(rows).unwrap_or_default() * ROW;
     let root = SVGBackend::new(path, (WIDTH.unsigned_abs(), height.unsigned_abs())).into_drawing_area();
     root.fill(&WHITE)?;

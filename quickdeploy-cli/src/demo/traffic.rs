@@ -1,5 +1,7 @@
 //! What a deploy moved, and over which link.
 
+use std::time::Duration;
+
 use local_cloud::{Record, Service};
 use serde::Serialize;
 
@@ -21,12 +23,14 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// The deploy reads the artifact's tail itself; once it has invoked the function, only that one speaks to S3.
+    /// The deploy reads the artifact's tail before it invokes the function, and looks at the artifact after it has
+    /// answered; in between, only the function speaks to S3.
     pub(crate) fn of(records: &[Record]) -> Self {
-        let invoked = records.iter().position(|record| record.operation == "Invoke").unwrap_or(records.len());
+        let invocation = records.iter().find(|record| record.operation == "Invoke");
+        let span = invocation.map(|invoke| invoke.began..invoke.began + Duration::from_secs_f64(invoke.ms / 1e3));
         let mut traffic = Self::default();
-        for (place, record) in records.iter().enumerate() {
-            if record.service == Service::S3 && place > invoked {
+        for record in records {
+            if record.service == Service::S3 && span.as_ref().is_some_and(|span| span.contains(&record.began)) {
                 traffic.inside += record.bytes_in + record.bytes_out + record.header_bytes_in + record.header_bytes_out;
                 traffic.requests_inside += 1;
             } else {

@@ -28,10 +28,11 @@ use self::kind::{Kind, Lasting};
 use self::scenario::{Answer, Held, KEY, Scenario, Stage};
 
 /// Cases that go on at once. Each has a cloud of its own; most of their time they wait.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 32;
 
-/// What hangs is a failure, too.
-const LONGEST: Duration = Duration::from_secs(40);
+/// What hangs is a failure, too. A client is stopped after two seconds at most; the rest is for a machine that has much else
+/// to do: with 64 cases at once on two busy cores, those that move a whole artifact took more than 40 s.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// One request of a scenario: the `nth` of its operation, and of all.
 #[derive(Debug, Clone, PartialEq, Eq)]

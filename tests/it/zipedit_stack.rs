@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use aws_sdk_cloudformation::config::{BehaviorVersion, Credentials, Region};
 use quickdeploy_tests::archives::archive;
-use quickdeploy_tests::binaries::{bootstrap, quickdeploy};
+use quickdeploy_tests::binaries::bootstrap;
+use quickdeploy_tests::cli::cli_at;
 use quickdeploy_tests::cloud::{BUCKET, Cloud};
 use serde_json::{Value, json};
 
@@ -44,21 +45,8 @@ impl Place {
     }
 
     async fn run(&self, arguments: &[&str]) -> Ran {
-        let output = tokio::process::Command::new(quickdeploy())
-            .args(arguments)
-            .arg("--json")
-            .current_dir(self.directory.path())
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("HOME", self.directory.path())
-            .env("AWS_ENDPOINT_URL", self.cloud.endpoint())
-            .env("AWS_REGION", "us-east-1")
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
-            .stdin(std::process::Stdio::null())
-            .output()
-            .await
-            .unwrap();
+        let mut command = cli_at(&self.cloud.endpoint(), self.directory.path(), arguments);
+        let output = command.arg("--json").output().await.unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         let document = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
         Ran { code: output.status.code(), document, stderr }

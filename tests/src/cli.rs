@@ -7,21 +7,21 @@ use tokio::process::{Child, Command};
 
 use crate::binaries::quickdeploy;
 use crate::cloud::Cloud;
-use crate::site::{ENVIRONMENT, Site};
+use crate::site::ENVIRONMENT;
 
 /// `quickdeploy` with these arguments in `directory`, as a client of `cloud`, with nothing of the environment but what it
 /// needs. It is killed when it is dropped.
 #[must_use]
 pub fn cli(cloud: &Cloud, directory: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Command {
-    let mut command = cli_of(cloud.site(), directory, arguments);
+    let mut command = cli_at(&cloud.endpoint(), directory, arguments);
     // The local cloud heeds preconditions; requests are counted here.
     command.env("QUICKDEPLOY_STORE_CHECK", "off");
     command
 }
 
-/// As [`cli`], a client of any endpoint.
+/// As [`cli`], a client of whatever answers at `endpoint`.
 #[must_use]
-pub fn cli_of(site: &Site, directory: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Command {
+pub fn cli_at(endpoint: &str, directory: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Command {
     let mut command = Command::new(quickdeploy());
     command
         .args(arguments)
@@ -29,7 +29,7 @@ pub fn cli_of(site: &Site, directory: &Path, arguments: &[impl AsRef<std::ffi::O
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("HOME", directory)
-        .env("AWS_ENDPOINT_URL", &site.endpoint)
+        .env("AWS_ENDPOINT_URL", endpoint)
         .envs(ENVIRONMENT)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -1,13 +1,16 @@
 //! Ctrl-C at the moments that matter. Each waits for the moment by what the cloud has seen, not by time.
 #![cfg(unix)]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use local_cloud::{Action, Fault};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
 use crate::world::{Ran, World, sha256};
+
+/// What ends at once has ended by then, on a busy machine, too. What is waited for in these tests would take longer.
+const AT_ONCE: Duration = Duration::from_secs(10);
 
 /// Presses Ctrl-C.
 pub(crate) fn interrupt(child: &Child) {
@@ -87,22 +90,28 @@ async fn says(child: &mut Child, wanted: &str) {
     tokio::time::timeout(Duration::from_secs(30), reading).await.unwrap_or_else(|_| panic!("it never said {wanted}"));
 }
 
+/// Presses Ctrl-C, and once more when it says what that would do: it ends at once.
+async fn interrupted_twice(mut child: Child) -> Ran {
+    interrupt(&child);
+    says(&mut child, "press Ctrl-C again to end at once").await;
+    let pressed = Instant::now();
+    interrupt(&child);
+    let ran = Ran::of(&child.wait_with_output().await.unwrap()).expect_code(1);
+    assert!(pressed.elapsed() < AT_ONCE, "{:?}", pressed.elapsed());
+    assert_eq!(ran.json()["error"]["errorType"], "Interrupted");
+    ran
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_one_ends_a_patch_whose_commit_is_not_answered() {
     let world = World::with_functions(&["a"]).await;
     world.write("start.js", "// edited\n");
     world.cloud.faults().inject(Fault::on("PutObject").always().then(Action::StallAfter));
     world.cloud.faults().inject(Fault::on("HeadObject").nth(2).times(100).then(Action::Stall));
-    let mut child = world.command(&["--json"]).spawn().unwrap();
+    let child = world.command(&["--json"]).spawn().unwrap();
     seen(&world, "PutObject").await;
-    interrupt(&child);
-    says(&mut child, "press Ctrl-C again to end at once").await;
-    let pressed = std::time::Instant::now();
-    interrupt(&child);
-    let ran = Ran::of(&child.wait_with_output().await.unwrap()).expect_code(1);
-    assert!(pressed.elapsed() < Duration::from_secs(2), "{:?}", pressed.elapsed());
+    let ran = interrupted_twice(child).await;
     let error = &ran.json()["error"];
-    assert_eq!(error["errorType"], "Interrupted");
     assert!(error.to_string().contains("not certain whether s3://artifacts/app/app.zip"), "{error}");
 
     // It was changed, and the same command again finds that out.
@@ -119,15 +128,9 @@ async fn a_second_one_ends_a_wait_for_the_zipedit_function() {
     world.write("start.js", "// edited\n");
     world.cloud.faults().inject(Fault::on("Invoke").always().then(Action::Stall));
     let before = world.etag().await;
-    let mut child = world.command(&["--json"]).spawn().unwrap();
+    let child = world.command(&["--json"]).spawn().unwrap();
     seen(&world, "Invoke").await;
-    interrupt(&child);
-    says(&mut child, "press Ctrl-C again to end at once").await;
-    let pressed = std::time::Instant::now();
-    interrupt(&child);
-    let ran = Ran::of(&child.wait_with_output().await.unwrap()).expect_code(1);
-    assert!(pressed.elapsed() < Duration::from_secs(2), "{:?}", pressed.elapsed());
-    assert_eq!(ran.json()["error"]["errorType"], "Interrupted");
+    interrupted_twice(child).await;
     assert_eq!(world.etag().await, before);
 }
 
@@ -143,12 +146,12 @@ async fn a_second_one_ends_a_compiler_that_ignores_the_first() {
         }
     };
     there("begun").await;
-    let pressed = std::time::Instant::now();
+    let pressed = Instant::now();
     interrupt(&child);
     there("asked").await;
     interrupt(&child);
     let ran = Ran::of(&child.wait_with_output().await.unwrap()).expect_code(1);
-    assert!(pressed.elapsed() < Duration::from_secs(2), "{:?}", pressed.elapsed());
+    assert!(pressed.elapsed() < AT_ONCE, "{:?}", pressed.elapsed());
     assert_eq!(ran.json()["error"]["errorType"], "Interrupted");
     world.assert_nothing_was_changed();
 }

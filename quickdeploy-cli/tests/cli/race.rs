@@ -188,8 +188,8 @@ async fn after_deployments_at_the_same_time_every_function_runs_the_current_vers
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rollback_during_the_updates_is_what_the_functions_run() {
+/// A good deployment, what the artifact is after it, and a bad one that waits at the gate with its updates.
+async fn held_after_a_good_one() -> (World, Vec<u8>, Child) {
     let world = World::with_functions(&FUNCTIONS).await;
     world.write("start.js", "// good\n");
     world.run(&[]).await.expect_code(0);
@@ -199,6 +199,12 @@ async fn a_rollback_during_the_updates_is_what_the_functions_run() {
     world.write("start.js", "// bad\n");
     let deploying = world.command(&["--json"]).spawn().unwrap();
     seen(&world, "UpdateFunctionCode").await;
+    (world, good, deploying)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_during_the_updates_is_what_the_functions_run() {
+    let (world, good, deploying) = held_after_a_good_one().await;
     while world.requests("UpdateFunctionCode").len() < FUNCTIONS.len() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -219,15 +225,7 @@ async fn a_rollback_during_the_updates_is_what_the_functions_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_looks_at_functions_after_its_copy_that_seemed_to_need_nothing() {
-    let world = World::with_functions(&FUNCTIONS).await;
-    world.write("start.js", "// good\n");
-    world.run(&[]).await.expect_code(0);
-    let good = world.artifact().await;
-    world.cloud.faults().inject(Fault::on("UpdateFunctionCode").times(3).then(Action::Hold { gate: GATE }));
-    world.cloud.clear_requests();
-    world.write("start.js", "// bad\n");
-    let deploying = world.command(&["--json"]).spawn().unwrap();
-    seen(&world, "UpdateFunctionCode").await;
+    let (world, good, deploying) = held_after_a_good_one().await;
     world.cloud.faults().inject(Fault::on("CopyObject").then(Action::Hold { gate: GATE + 1 }));
     let rolling_back = world.command(&["rollback", "--json"]).spawn().unwrap();
     seen(&world, "CopyObject").await;

@@ -37,6 +37,14 @@ async fn ask(world: &World, arguments: &[&str]) -> Ran {
     Ran::of(&asking(world, arguments).output().await.unwrap())
 }
 
+async fn assert_the_next_deployment_asks_nothing(world: &World) {
+    world.cloud.clear_requests();
+    world.write("start.js", "// two\n");
+    ask(world, &[]).await.expect_code(0);
+    assert_eq!(questions(world).len(), 0);
+    assert_eq!(world.entry("start.js").await.unwrap(), "// two\n");
+}
+
 fn ignore(world: &World, preconditions: &[(&str, &'static str)]) {
     for (operation, header) in preconditions {
         world.cloud.faults().ignore(*operation, header);
@@ -77,11 +85,7 @@ async fn a_store_is_asked_before_the_first_write_and_then_trusted() {
     assert_eq!(there(&world).await, (vec![KEY.to_owned(); 2], 0));
 
     // From now on it is known, by the next commands as well.
-    world.cloud.clear_requests();
-    world.write("start.js", "// two\n");
-    ask(&world, &[]).await.expect_code(0);
-    assert_eq!(questions(&world).len(), 0);
-    assert_eq!(world.entry("start.js").await.unwrap(), "// two\n");
+    assert_the_next_deployment_asks_nothing(&world).await;
     // A rollback rests on something else.
     ask(&world, &["rollback"]).await.expect_code(0);
     let asked: Vec<String> = questions(&world).into_iter().map(|request| request.operation).collect();
@@ -245,11 +249,7 @@ async fn the_zipedit_function_asks_once_per_process() {
     ask(&world, &[]).await.expect_code(0);
     assert_eq!(questions(&world).len(), 9, "the function asks, and nobody else");
     assert_eq!(there(&world).await, (vec![KEY.to_owned(); 2], 0));
-    world.cloud.clear_requests();
-    world.write("start.js", "// two\n");
-    ask(&world, &[]).await.expect_code(0);
-    assert_eq!(questions(&world).len(), 0);
-    assert_eq!(world.entry("start.js").await.unwrap(), "// two\n");
+    assert_the_next_deployment_asks_nothing(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use quickdeploy_tests::binaries::bootstrap;
-use quickdeploy_tests::cli::{cli_of, write};
+use quickdeploy_tests::cli::{cli_at, write};
 use quickdeploy_tests::site::{ENVIRONMENT, Site};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -56,7 +56,7 @@ impl<'a> Project<'a> {
 
     /// Runs `quickdeploy`, whatever comes of it.
     pub(super) async fn run(&self, arguments: &[&str]) -> Ran {
-        let output = ended(cli_of(self.site, self.path(), &[arguments, &["--json"]].concat())).await;
+        let output = ended(cli_at(&self.site.endpoint, self.path(), &[arguments, &["--json"]].concat())).await;
         let stderr = String::from_utf8(output.stderr).unwrap();
         let document = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
         Ran { code: output.status.code(), document, _stderr: stderr }

@@ -4,6 +4,7 @@
 use local_cloud::{BuiltinFunction, LocalCloud};
 use quickdeploy_tests::archives::archive;
 use quickdeploy_tests::binaries::quickdeploy;
+use quickdeploy_tests::cli::cli_at;
 use quickdeploy_tests::cloud::{BUCKET, Cloud};
 
 use super::stage::{create_function, role};
@@ -75,23 +76,14 @@ async fn no_output_holds_contents_secrets_tokens_or_presigned_urls() {
                     Trouble::Unknown => ("AKIANOBODY", SECRET, endpoint.as_str()),
                     Trouble::Unreachable => ("AKIADEV", SECRET, "http://127.0.0.1:1"),
                 };
-                let output = tokio::process::Command::new(quickdeploy())
-                    .args(arguments)
+                let output = cli_at(endpoint, directory.path(), arguments)
                     .args(more)
-                    .current_dir(directory.path())
-                    .env_clear()
-                    .env("PATH", std::env::var_os("PATH").unwrap())
-                    .env("HOME", directory.path())
-                    .env("AWS_ENDPOINT_URL", endpoint)
-                    .env("AWS_REGION", "us-east-1")
                     .env("AWS_ACCESS_KEY_ID", key_id)
                     .env("AWS_SECRET_ACCESS_KEY", secret)
                     .env("AWS_SESSION_TOKEN", TOKEN)
                     .env("AWS_MAX_ATTEMPTS", "1")
                     .env("RUST_LOG", "trace")
                     .env("RUST_BACKTRACE", "1")
-                    .stdin(std::process::Stdio::null())
-                    .kill_on_drop(true)
                     .output();
                 let output = tokio::time::timeout(std::time::Duration::from_secs(60), output).await.unwrap().unwrap();
                 assert_ne!(output.status.code(), Some(2), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));

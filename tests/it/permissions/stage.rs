@@ -13,6 +13,7 @@ use bytes::Bytes;
 use local_cloud::{BuiltinFunction, Identity, LambdaSettings, LocalCloud};
 use quickdeploy_tests::archives::{archive, project};
 use quickdeploy_tests::binaries::{bootstrap, quickdeploy};
+use quickdeploy_tests::cli::cli_at;
 use quickdeploy_tests::cloud::Cloud;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
@@ -124,20 +125,8 @@ impl Stage {
             User::Account => ("test", "test"),
             User::Dev => ("AKIADEV", "secret"),
         };
-        let mut command = Command::new(quickdeploy());
-        command
-            .args(arguments)
-            .arg("--json")
-            .current_dir(self.directory.path())
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("HOME", self.directory.path())
-            .env("AWS_ENDPOINT_URL", self.cloud.endpoint())
-            .env("AWS_REGION", "us-east-1")
-            .env("AWS_ACCESS_KEY_ID", key_id)
-            .env("AWS_SECRET_ACCESS_KEY", secret)
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
+        let mut command = cli_at(&self.cloud.endpoint(), self.directory.path(), arguments);
+        command.arg("--json").env("AWS_ACCESS_KEY_ID", key_id).env("AWS_SECRET_ACCESS_KEY", secret);
         let output = async {
             if arguments[0] == "watch" { watched(&mut command).await } else { command.output().await.unwrap() }
         };

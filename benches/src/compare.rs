@@ -12,8 +12,12 @@ use crate::stage::{self, Deployment, Stage};
 use crate::stats::Stats;
 use crate::tools::{TOOLS, Tool};
 
-/// A tool that has taken so many seconds for an edit isn't run again for it.
-const BUDGET: f64 = 90.0;
+/// A tool that has taken so many seconds for an edit isn't run again for it,
+const BUDGET: f64 = 60.0;
+/// so many for one line at a smaller size, not at a larger one,
+const TOO_SLOW_FOR_MORE: f64 = 200.0;
+/// and so many for one line of one handler, not for the other edits.
+const TOO_SLOW_FOR_OTHERS: f64 = 15.0;
 
 /// What is compared.
 #[derive(Clone, Debug)]
@@ -28,6 +32,21 @@ pub(crate) struct Wanted {
     pub(crate) tools: Vec<String>,
     /// How often each tool is run, time permitting.
     pub(crate) runs: usize,
+    /// Tools that are too slow to be run, and why one says so.
+    pub(crate) too_slow: Vec<(&'static str, String)>,
+}
+
+/// The tools that took so long for a smaller project that they aren't run for this size.
+pub(crate) fn too_slow(compared: &[Compared], size: u32, network: Network) -> Vec<(&'static str, String)> {
+    let of_tool = |tool: &Tool| {
+        let smaller = compared
+            .iter()
+            .filter(|it| it.tool == tool.name && it.network == network && it.edit == Edit::OneLine && it.size < size);
+        let slow = smaller.filter_map(|it| Some((it.size, it.wall()?.median)));
+        let (size, seconds) = slow.filter(|(_, seconds)| *seconds > TOO_SLOW_FOR_MORE).max_by_key(|(size, _)| *size)?;
+        Some((tool.name, format!("it took {seconds:.0} s with {size} MB")))
+    };
+    TOOLS.iter().filter_map(of_tool).collect()
 }
 
 /// What one tool did with one edit.
@@ -79,7 +98,8 @@ pub(crate) fn compare(wanted: &Wanted, programs: &Programs, progress: &Progress)
             runs: Vec::new(),
             trouble,
         };
-        if let Some(trouble) = tool.cannot(wanted.size, Edit::OneLine) {
+        let slow = wanted.too_slow.iter().find(|(name, _)| *name == tool.name).map(|(_, why)| why.clone());
+        if let Some(trouble) = tool.cannot(wanted.size, Edit::OneLine).or(slow) {
             compared.extend(wanted.edits.iter().map(|edit| of(*edit, Some(trouble.clone()))));
             continue;
         }
@@ -98,6 +118,9 @@ pub(crate) fn compare(wanted: &Wanted, programs: &Programs, progress: &Progress)
         }
     }
     for edit in &wanted.edits {
+        if *edit != Edit::OneLine {
+            leave_out_the_slow(&mut compared, *edit);
+        }
         // In turns, so that what disturbs the machine for a while disturbs all of them.
         for round in 1..=wanted.runs {
             for (tool, stage) in &mut stages {
@@ -131,4 +154,17 @@ pub(crate) fn compare(wanted: &Wanted, programs: &Programs, progress: &Progress)
         }
     }
     Ok(compared)
+}
+
+/// Who takes long for one line sends the whole zip, whatever was edited: other edits would show the same again.
+fn leave_out_the_slow(compared: &mut [Compared], edit: Edit) {
+    let one_line = compared.iter().filter(|it| it.edit == Edit::OneLine);
+    let slow: Vec<_> = one_line
+        .filter_map(|it| Some((it.tool.clone(), it.wall()?.median)))
+        .filter(|(_, seconds)| *seconds > TOO_SLOW_FOR_OTHERS)
+        .collect();
+    for it in compared.iter_mut().filter(|it| it.edit == edit && it.trouble.is_none()) {
+        let of_tool = slow.iter().find(|(tool, _)| *tool == it.tool);
+        it.trouble = of_tool.map(|(_, seconds)| format!("not run: it took {seconds:.0} s for one line"));
+    }
 }

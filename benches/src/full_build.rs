@@ -94,7 +94,7 @@ pub(crate) struct Services {
     /// Then update this stack by a change set.
     #[arg(long, value_name = "NAME", requires = "codebuild_project")]
     stack: Option<String>,
-    /// With these parameters; all others stay.
+    /// With these parameters; all others stay. `{number}` in a value is the build's number.
     #[arg(long = "parameter", value_name = "KEY=VALUE", requires = "stack")]
     parameters: Vec<String>,
 }

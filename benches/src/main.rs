@@ -35,6 +35,9 @@ use crate::progress::Progress;
 use crate::project::edits::Edit;
 use crate::results::Results;
 
+/// The size, in MB, of the project with which every kind of edit is measured.
+const ALL_EDITS_AT: u32 = 10;
+
 /// Measure QuickDeploy beside what else is used to bring an edit into Lambda functions.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -42,7 +45,7 @@ struct Arguments {
     /// Where the report, its charts and the results go.
     #[arg(long, global = true, default_value = "benches")]
     out: PathBuf,
-    /// Measure this `quickdeploy` [else: it is built].
+    /// Measure this program, a file called `quickdeploy` [else: it is built].
     #[arg(long, global = true, requires = "bootstrap")]
     quickdeploy: Option<PathBuf>,
     /// With this `bootstrap` as the function.
@@ -54,7 +57,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Measure all of it, and write the report. It takes about an hour and a half.
+    /// Measure all of it, and write the report.
     All {
         /// How often each.
         #[arg(long, default_value_t = 5)]
@@ -188,16 +191,19 @@ impl Run {
     fn all(&mut self, runs: usize) -> Result<()> {
         self.install()?;
         self.results = Results::default();
-        let (sizes, networks) = (project::SIZES.to_vec(), vec![Network::Loopback, Network::Uplink]);
-        let edits = vec![Edit::OneLine];
-        self.compare(&Compare { sizes, networks: networks.clone(), edits, tools: Vec::new(), runs })?;
-        let others = Edit::ALL.into_iter().filter(|edit| *edit != Edit::OneLine).collect();
-        self.compare(&Compare { sizes: vec![10], networks, edits: others, tools: Vec::new(), runs: runs.min(3) })?;
-        self.full(&project::SIZES, runs.min(3))?;
         self.function(&project::SIZES, runs)?;
         [Growth::Entries, Growth::Changes, Growth::Functions, Growth::Tree]
             .into_iter()
-            .try_for_each(|with| self.growth(with, runs))
+            .try_for_each(|with| self.growth(with, runs))?;
+        self.full(&project::SIZES, runs.min(3))?;
+        for network in [Network::Loopback, Network::Uplink] {
+            for size in project::SIZES {
+                let edits = if size == ALL_EDITS_AT { Edit::ALL.to_vec() } else { vec![Edit::OneLine] };
+                let compare = Compare { sizes: vec![size], networks: vec![network], edits, tools: Vec::new(), runs };
+                self.compare(&compare)?;
+            }
+        }
+        Ok(())
     }
 
     /// Keeps what there is by now.
@@ -223,7 +229,13 @@ impl Run {
         for &network in &wanted.networks {
             for &size in &wanted.sizes {
                 let (edits, tools, runs) = (wanted.edits.clone(), wanted.tools.clone(), wanted.runs);
-                match compare(&Wanted { size, network, edits, tools, runs }, &self.programs, &self.progress) {
+                // Who names a tool wants to see it.
+                let too_slow = match tools.is_empty() {
+                    true => compare::too_slow(&self.results.compared, size, network),
+                    false => Vec::new(),
+                };
+                let wanted = Wanted { size, network, edits, tools, runs, too_slow };
+                match compare(&wanted, &self.programs, &self.progress) {
                     Ok(compared) => self.results.add_compared(compared),
                     Err(error) => {
                         let what = format!("The tools with {size} MB, {network}: {error:#}");

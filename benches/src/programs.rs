@@ -104,8 +104,11 @@ impl Programs {
     /// Takes programs that are built already.
     ///
     /// # Errors
-    /// They aren't there.
+    /// They aren't there, or the first isn't called `quickdeploy`: the scripts call it by that name.
     pub(crate) fn there(quickdeploy: &Path, bootstrap: &Path) -> Result<Self> {
+        if quickdeploy.file_name() != Some("quickdeploy".as_ref()) {
+            bail!("{} must be called quickdeploy", quickdeploy.display());
+        }
         let found = |path: &Path| path.canonicalize().with_context(|| format!("cannot find {}", path.display()));
         Ok(Self { quickdeploy: found(quickdeploy)?, bootstrap: found(bootstrap)? })
     }

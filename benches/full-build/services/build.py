@@ -3,7 +3,8 @@
     build.py --codebuild-project NAME [--stack NAME [--parameter KEY=VALUE]...]
 
 Credentials, region and endpoint come from where the AWS CLI has them. The stack is updated with its own template and
-parameters, but for those that are given: most often the key or version of what the build has uploaded.
+parameters, but for those that are given: most often the key of what the build has uploaded. `{number}` in a value is the
+build's number, CODEBUILD_BUILD_NUMBER in its buildspec.
 """
 
 import argparse
@@ -12,11 +13,11 @@ import sys
 import time
 
 import boto3
-from botocore.exceptions import ClientError, WaiterError
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 
 def build(project):
-    """Runs a build to its end: its phases, as CodeBuild tells them."""
+    """Runs a build to its end: its number, and its phases, as CodeBuild tells them."""
     client = boto3.client("codebuild")
     build_id = client.start_build(projectName=project)["build"]["id"]
     while True:
@@ -27,9 +28,12 @@ def build(project):
         time.sleep(1)
     if current["buildStatus"] != "SUCCEEDED":
         sys.exit(f"the build {build_id} ended as {current['buildStatus']}: see its log")
-    for phase in current["phases"]:
-        if "endTime" in phase:
-            yield phase["phaseType"].lower(), (phase["endTime"] - phase["startTime"]).total_seconds()
+    phases = [
+        (phase["phaseType"].lower(), (phase["endTime"] - phase["startTime"]).total_seconds())
+        for phase in current["phases"]
+        if "endTime" in phase
+    ]
+    return current["buildNumber"], phases
 
 
 def deploy(stack, given):
@@ -52,7 +56,7 @@ def deploy(stack, given):
     try:
         client.get_waiter("change_set_create_complete").wait(ChangeSetName=change_set, WaiterConfig={"Delay": 1})
     except WaiterError:
-        reason = client.describe_change_set(ChangeSetName=change_set).get("StatusReason")
+        reason = client.describe_change_set(ChangeSetName=change_set).get("StatusReason", "").rstrip(".")
         client.delete_change_set(ChangeSetName=change_set)
         sys.exit(f"the change set of {stack} can't be executed: {reason}. Give what differs with --parameter")
     yield "change-set", time.monotonic() - begin
@@ -70,10 +74,11 @@ def main():
     options = parser.parse_args()
     given = dict(parameter.split("=", 1) for parameter in options.parameter)
     try:
-        phases = list(build(options.codebuild_project))
+        number, phases = build(options.codebuild_project)
         if options.stack:
+            given = {key: value.replace("{number}", str(number)) for key, value in given.items()}
             phases += deploy(options.stack, given)
-    except ClientError as error:
+    except (BotoCoreError, ClientError) as error:
         sys.exit(str(error))
     json.dump(phases, sys.stdout)
     print()

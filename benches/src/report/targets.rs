@@ -2,7 +2,7 @@
 
 use super::text::Table;
 use crate::compare::Compared;
-use crate::engine::Editor;
+use crate::engine::{Edited, Editor};
 use crate::full_build::FullBuild;
 use crate::link::Network;
 use crate::project::SIZES;
@@ -93,8 +93,13 @@ fn aims(results: &Results) -> Vec<Aim> {
             middle,
         );
     }
-    let loopback = worst(&|size| peers(results, size, Network::Loopback, |stats| stats.min));
-    aim("edit → live on loopback: the best other tool over ours, at the worst size", Bound::AtLeast(1.0), loopback);
+    let loopback = worst(&|size| {
+        let original = wall_of(results, size, Network::Loopback, "original");
+        let original = ratio(original, wall_of(results, size, Network::Loopback, "quickdeploy"));
+        let others = peers(results, size, Network::Loopback, |stats| stats.min);
+        original.into_iter().chain(others).min_by(f64::total_cmp)
+    });
+    aim("edit → live on loopback: the best of all others over ours, at the worst size", Bound::AtLeast(1.0), loopback);
     let builds = worst(&|size| {
         let of_size = results.full_builds.iter().filter(|build| build.size == size);
         ratio(median(of_size.map(FullBuild::total)), wall_of(results, size, Network::Loopback, "quickdeploy"))
@@ -107,10 +112,26 @@ fn aims(results: &Results) -> Vec<Aim> {
     let used = fleet.map(|fleet| 100.0 * fleet.allowed / fleet.calling);
     aim("500 functions: percent of what the quota allows", Bound::AtLeast(95.0), used);
     aim("500 functions: throttled calls", Bound::AtMost(0.0), fleet.map(|fleet| fleet.throttled as f64));
-    let spliced = results.by_size.iter().filter(|edit| edit.init_ms.is_none() && edit.of > 1);
-    let moved = Stats::of(spliced.filter_map(|edit| Some(edit.moved as f64 / edit.least? as f64)));
-    aim("bytes moved by zipedit over the least there is to move", Bound::AtMost(1.1), moved.map(|stats| stats.max));
+    // An artifact of 1 MB is rewritten as a whole: that takes the fewest requests.
+    let spliced = || results.by_size.iter().filter(|edit| edit.of > 1);
+    let first = spliced().filter(|edit| edit.init_ms.is_some());
+    aim(
+        "bytes moved by a first edit, from 10 MB, over what changed + directory twice + tail: the most",
+        Bound::AtMost(1.1),
+        moved(first),
+    );
+    let later = spliced().filter(|edit| edit.init_ms.is_none());
+    aim(
+        "bytes moved by a later edit, from 10 MB, over what changed + directory: the most",
+        Bound::AtMost(1.1),
+        moved(later),
+    );
     aims
+}
+
+/// The most that was moved over what had to be.
+fn moved<'a>(edits: impl Iterator<Item = &'a Edited>) -> Option<f64> {
+    Stats::of(edits.filter_map(|edit| Some(edit.moved as f64 / edit.least? as f64))).map(|stats| stats.max)
 }
 
 fn median(figures: impl Iterator<Item = f64>) -> Option<f64> {
@@ -128,7 +149,7 @@ pub(super) fn wall_of(results: &Results, size: u32, network: Network, tool: &str
     results.compared.iter().find(of_tool).and_then(Compared::wall).map(|stats| stats.median)
 }
 
-/// A figure of the other tools' medians, over ours. The original is none that anybody would pick.
+/// A figure of the other tools' medians, over ours. The original isn't one that one can install.
 fn peers(results: &Results, size: u32, network: Network, which: fn(&Stats) -> f64) -> Option<f64> {
     let others = TOOLS.iter().filter(|tool| !tool.is_ours() && tool.name != "original");
     let others = Stats::of(others.filter_map(|tool| wall_of(results, size, network, tool.name)));

@@ -8,6 +8,7 @@
 //! names everything itself, so that no variable of the user has a say in it.
 
 mod credentials;
+pub(crate) mod transport;
 
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
@@ -20,6 +21,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future};
 use aws_sdk_lambda::config::http::HttpResponse;
 use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 pub(crate) use self::credentials::{CredentialsLife, CredentialsSource};
 use crate::args::Global;
@@ -27,6 +29,7 @@ use crate::denial::{Denial, statement};
 use crate::error::{Error, Result, without_number};
 use crate::rate::Quota;
 use crate::store_check::{StoreCheck, Stores};
+use transport::Transport;
 
 /// Where AWS is, and how much may be asked of it.
 #[derive(Clone, Debug)]
@@ -115,7 +118,12 @@ impl Cloud {
     ///
     /// No region, no credentials, or credentials that could not be had (an expired SSO session, say).
     pub(crate) async fn connect(place: Place) -> Result<Self> {
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+        let named = place.endpoint_url.clone().or_else(|| std::env::var("AWS_ENDPOINT_URL").ok());
+        if !named.or_else(endpoint_of_a_service).is_some_and(|url| url.starts_with("http://")) {
+            Transport::prepare();
+        }
+        let http = SharedHttpClient::new(Transport::default());
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http);
         if let Some(profile) = &place.profile {
             loader = loader.profile_name(profile);
         }
@@ -157,6 +165,7 @@ impl Cloud {
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(region.to_owned()))
             .endpoint_url(endpoint)
+            .http_client(Transport::default())
             .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
                 "local", "local", None, None, "local",
             )))

@@ -8,7 +8,6 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use aws_smithy_http_client::{Connector, proxy::ProxyConfig, tls};
 use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorSettings};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::byte_stream::ByteStream;
@@ -17,6 +16,7 @@ use tokio::io::AsyncWriteExt as _;
 use zipedit::Directory;
 use zipedit::directory::Search;
 
+use crate::aws::transport;
 use crate::error::{Error, Result};
 
 /// As much of the end as is read at first: the directory of some 4,000 entries.
@@ -109,11 +109,7 @@ impl LiveCode {
             .connect_timeout(Duration::from_secs(5))
             .read_timeout(Duration::from_secs(30))
             .build();
-        let connector = Connector::builder()
-            .connector_settings(settings)
-            .proxy_config(ProxyConfig::from_env())
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
-            .build();
+        let connector = transport::connector(&settings);
         let mut request = HttpRequest::get(self.url.as_str()).map_err(|_| failed().cause("its address is no URL"))?;
         if let Some(range) = range {
             request.headers_mut().insert("range", range);

@@ -8,6 +8,7 @@
 //!
 //! Paths are relative to the root and joined by `/` here, on every platform: see [`slashed_below`].
 
+use std::ffi::OsStr;
 use std::path::{MAIN_SEPARATOR, Path};
 
 /// Which local directory goes where in the zip.
@@ -38,6 +39,11 @@ impl Mapping {
     /// The mapped directories, deepest first.
     pub(crate) fn directories(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().map(|rule| rule.local.as_str())
+    }
+
+    /// Whether every path is its own entry name.
+    pub(crate) fn keeps_names(&self) -> bool {
+        matches!(self.rules.as_slice(), [rule] if rule.local.is_empty() && rule.prefix.is_empty())
     }
 
     /// The entry name of the file at `path`; `None` when no rule maps it.
@@ -113,6 +119,15 @@ pub(crate) fn slashed_below(directory: &Path, path: &Path) -> Result<String, Unn
     }
 }
 
+/// The name of one file or directory, as it stands in such a path.
+pub(crate) fn slashed_name(name: &OsStr) -> Result<&str, Unnameable> {
+    match name.to_str() {
+        None => Err(Unnameable::NotUtf8),
+        Some(name) if MAIN_SEPARATOR == '/' && name.contains('\\') => Err(Unnameable::Backslash),
+        Some(name) => Ok(name),
+    }
+}
+
 /// Refuses names that a reader on another platform would take for something else.
 pub(crate) fn check_entry_name(name: &str) -> Result<(), Unnameable> {
     match name.as_bytes() {
@@ -134,6 +149,7 @@ mod tests {
     #[test]
     fn the_whole_root_maps_to_itself() {
         let mapping = mapping(&[("", "")]);
+        assert!(mapping.keeps_names());
         assert_eq!(mapping.entry_name("src/a.js").as_deref(), Some("src/a.js"));
         assert_eq!(mapping.local_paths("src/a.js"), ["src/a.js"]);
     }
@@ -191,6 +207,9 @@ mod tests {
         use std::os::unix::ffi::OsStrExt;
         let path = Path::new(std::ffi::OsStr::from_bytes(b"a/\xff.js"));
         assert_eq!(slashed_below(Path::new("/p"), &Path::new("/p").join(path)), Err(Unnameable::NotUtf8));
+        assert_eq!(slashed_name(OsStr::from_bytes(b"\xff.js")), Err(Unnameable::NotUtf8));
+        assert_eq!(slashed_name(OsStr::new("a\\b")), Err(Unnameable::Backslash));
+        assert_eq!(slashed_name(OsStr::new("ä.js")), Ok("ä.js"));
     }
 
     fn path() -> impl Strategy<Value = String> {

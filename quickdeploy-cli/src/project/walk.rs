@@ -24,14 +24,18 @@
 //!
 //! # Mechanism
 //!
-//! One parallel walk (`ignore::WalkParallel`) from the root, pruned to the directories that lead to mapped ones; each
-//! thread collects into a vector of its own. What that walk can't see because an ignore file hides it (dependency
-//! folders, mapped directories, places of `include`) is walked after it with ignore rules off. Links, which are few,
-//! are followed at the end by one thread.
+//! One walk from the root, pruned to the directories that lead to mapped ones, on as many threads as there are cores:
+//! each takes a directory from a common [`queue`], lists it, judges its entries by name ([`levels`] for ignore files), and
+//! collects into a vector of its own ([`visit`]). What that walk can't see because an ignore file hides it (dependency
+//! folders, mapped directories, places of `include`) is walked after it with ignore rules off. Links, which are few, are
+//! followed at the end by one thread.
+//!
+//! The walk is the dear part of a comparison in which nothing has changed, so what it does per file is counted: one
+//! `stat`, and one allocation for the name. The `ignore` crate's own walker makes a path and a matcher's handle for each
+//! file besides, and has the file system walk down from its root to each.
 
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use ignore::WalkBuilder;
 
@@ -39,10 +43,14 @@ use super::error::ProjectError;
 use super::mapping::{self, Mapping};
 use super::rules::{IGNORE_FILE, Rules};
 use super::stat::Stat;
-use visit::VisitorBuilder;
+use levels::Level;
+use queue::Queue;
+use visit::{Visitor, Work};
 
 mod directories;
+mod levels;
 mod links;
+mod queue;
 mod visit;
 
 /// Which files are wanted: see the module's documentation.
@@ -93,7 +101,8 @@ pub(crate) struct Walker {
 /// What a walk came across.
 #[derive(Debug, Default)]
 struct Found {
-    files: Vec<LocalFile>,
+    /// Files in order, and no file of another block between them: see [`visit`].
+    blocks: Vec<Vec<LocalFile>>,
     /// Symbolic links, as paths relative to the root.
     links: Vec<String>,
     /// Dependency folders, as paths relative to the root. Not entered.
@@ -101,6 +110,26 @@ struct Found {
     /// Mapped directories that the walk came to.
     mapped: Vec<String>,
     errors: Vec<(PathBuf, ProjectError)>,
+}
+
+impl Found {
+    /// All files, in the order of their names as long as `map` keeps the order of their paths.
+    fn files(&mut self) -> Vec<LocalFile> {
+        let mut blocks = std::mem::take(&mut self.blocks);
+        blocks.retain(|block| !block.is_empty());
+        blocks.sort_unstable_by(|a, b| by_name(&a[0], &b[0]));
+        let mut files = Vec::with_capacity(blocks.iter().map(Vec::len).sum());
+        blocks.into_iter().for_each(|block| files.extend(block));
+        files
+    }
+
+    fn add(&mut self, other: Self) {
+        self.blocks.extend(other.blocks);
+        self.links.extend(other.links);
+        self.dependency_folders.extend(other.dependency_folders);
+        self.mapped.extend(other.mapped);
+        self.errors.extend(other.errors);
+    }
 }
 
 /// Which files, by their path, a walk is to find; `None`: all.
@@ -137,8 +166,8 @@ impl Walker {
 
     /// The same where mapped directories may still be missing: a build makes them.
     pub(crate) fn files_so_far(&self, scope: Scope) -> Result<Vec<LocalFile>, ProjectError> {
-        let mut visible = self.run(self.builder(&self.root, IgnoreFiles::Respected), scope, None)?;
-        let mut files = std::mem::take(&mut visible.files);
+        let mut visible = self.run(vec![String::new()], IgnoreFiles::Respected, scope, None)?;
+        let mut files = visible.files();
         self.follow_all(&visible.links, IgnoreFiles::Respected, &mut files)?;
 
         let mut hidden = std::mem::take(&mut visible.dependency_folders);
@@ -182,17 +211,13 @@ impl Walker {
         filter: Filter<'_>,
         files: &mut Vec<LocalFile>,
     ) -> Result<(), ProjectError> {
-        let mut existing =
-            directories.iter().map(|directory| self.root.join(directory)).filter(|directory| directory.is_dir());
-        let Some(first) = existing.next() else {
+        let is_there = |directory: &&String| self.root.join(directory).is_dir();
+        let existing: Vec<String> = directories.iter().filter(is_there).cloned().collect();
+        if existing.is_empty() {
             return Ok(());
-        };
-        let mut builder = self.builder(&first, IgnoreFiles::Off);
-        for directory in existing {
-            builder.add(directory);
         }
-        let found = self.run(builder, Scope::Edit, filter)?;
-        files.extend(found.files);
+        let mut found = self.run(existing, IgnoreFiles::Off, Scope::Edit, filter)?;
+        files.extend(found.files());
         self.follow_all(&found.links, IgnoreFiles::Off, files)
     }
 
@@ -211,16 +236,37 @@ impl Walker {
         builder
     }
 
-    fn run(&self, mut builder: WalkBuilder, scope: Scope, filter: Filter<'_>) -> Result<Found, ProjectError> {
+    /// Walks from these directories, relative to the root.
+    fn run(
+        &self,
+        starts: Vec<String>,
+        ignore_files: IgnoreFiles,
+        scope: Scope,
+        filter: Filter<'_>,
+    ) -> Result<Found, ProjectError> {
+        let above = match ignore_files {
+            IgnoreFiles::Respected => Some(Level::above(&self.canonical_root, self.in_git)),
+            IgnoreFiles::Off => None,
+        };
+        let start = |path| Work::Directory { path, above: above.clone(), is_start: true };
+        let queue = Queue::new(starts.into_iter().map(start).collect());
+        let share = || {
+            let mut visitor = Visitor { walker: self, scope, filter, found: Found::default() };
+            queue.run(|work, more| visitor.visit(work, more));
+            visitor.found
+        };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let collected = Mutex::new(Found::default());
-        builder.threads(threads).build_parallel().visit(&mut VisitorBuilder {
-            walker: self,
-            scope,
-            filter,
-            collected: &collected,
+        let mut found = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(share)).collect();
+            let mut all = share();
+            for other in others {
+                match other.join() {
+                    Ok(found) => all.add(found),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            all
         });
-        let mut found = collected.into_inner().unwrap_or_else(PoisonError::into_inner);
         // Threads meet errors in any order; people should see the same one every time.
         match found.errors.iter().enumerate().min_by(|(_, a), (_, b)| a.0.cmp(&b.0)).map(|(index, _)| index) {
             Some(first) => Err(found.errors.swap_remove(first).1),
@@ -235,12 +281,17 @@ impl Walker {
     }
 
     fn file(&self, path: String, stat: Stat) -> Result<Option<LocalFile>, ProjectError> {
-        let Some(name) = self.mapping.entry_name(&path) else {
-            return Ok(None);
+        let file = if self.mapping.keeps_names() {
+            LocalFile { name: path.into(), other_path: None, stat, linked: false }
+        } else {
+            let Some(name) = self.mapping.entry_name(&path) else {
+                return Ok(None);
+            };
+            LocalFile::new(name, path, stat)
         };
-        match mapping::check_entry_name(&name) {
-            Ok(()) => Ok(Some(LocalFile::new(name, path, stat))),
-            Err(reason) => Err(ProjectError::Unnameable { path: self.root.join(path), reason }),
+        match mapping::check_entry_name(&file.name) {
+            Ok(()) => Ok(Some(file)),
+            Err(reason) => Err(ProjectError::Unnameable { path: self.root.join(file.path()), reason }),
         }
     }
 }
@@ -279,6 +330,9 @@ fn by_name(a: &LocalFile, b: &LocalFile) -> Ordering {
 
 /// Sorts by name. The same file found twice is one; two files with one name are an error.
 fn unique(mut files: Vec<LocalFile>) -> Result<Vec<LocalFile>, ProjectError> {
+    if files.is_sorted_by(|a, b| a.name < b.name) {
+        return Ok(files);
+    }
     files.sort_by(by_name);
     files.dedup_by(|b, a| a.name == b.name && a.path() == b.path());
     match files.windows(2).find(|pair| pair[0].name == pair[1].name) {

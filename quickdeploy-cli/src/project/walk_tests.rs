@@ -1,3 +1,7 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
 use super::*;
 use crate::project::config::Settings;
 
@@ -36,6 +40,26 @@ fn files_are_found_with_their_stat_sorted_by_name_and_hidden_ones_too() {
     let files = walker(directory.path(), |_| {}).files(Scope::Edit).unwrap();
     let found: Vec<(&str, u64)> = files.iter().map(|file| (&*file.name, file.stat.size)).collect();
     assert_eq!(found, [(".npmrc", 6), ("a.js", 4), ("a/z.js", 6), ("b.js", 4)]);
+}
+
+#[test]
+fn files_and_directories_that_begin_alike_are_in_the_order_of_their_whole_paths() {
+    // `-` and `.` come before the slash, `0` after it.
+    let paths = ["a/z.js", "a-b.js", "a.js", "a0.js", "a/b/c.js", "a/b.js", "a-b/x.js", "a.d/x.js", "b.js"];
+    let mut sorted = paths.to_vec();
+    sorted.sort_unstable();
+    let directory = tree(&paths);
+    assert_eq!(names(&walker(directory.path(), |_| {}), Scope::Edit), sorted);
+    // Where `map` changes the order, names are sorted all the same.
+    let turned = walker(directory.path(), |settings| settings.map = mapped(&[("a", "z/"), ("a.d", ""), ("a-b", "y/")]));
+    assert_eq!(names(&turned, Scope::Edit), ["x.js", "y/x.js", "z/b.js", "z/b/c.js", "z/z.js"]);
+}
+
+#[test]
+fn a_directory_of_so_many_files_that_threads_share_it_loses_none() {
+    let paths: Vec<String> = (0..1_500).map(|number| format!("flat/{number:04}.js")).collect();
+    let directory = tree(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(names(&walker(directory.path(), |_| {}), Scope::Edit), paths);
 }
 
 #[test]
@@ -286,5 +310,63 @@ mod unix {
         let directory = tree(&["a.js"]);
         let _socket = std::os::unix::net::UnixListener::bind(directory.path().join("s.sock")).unwrap();
         assert_eq!(names(&walker(directory.path(), |_| {}), Scope::Edit), ["a.js"]);
+    }
+}
+
+fn directory() -> impl Strategy<Value = String> {
+    prop::collection::vec("[ab]", 0..3).prop_map(|parts| parts.join("/"))
+}
+
+fn file() -> impl Strategy<Value = String> {
+    let name = prop::sample::select(vec!["a.js", "b.js", "a.log", "c"]);
+    (directory(), name).prop_map(|(directory, name)| format!("{directory}/{name}"))
+}
+
+fn patterns() -> impl Strategy<Value = String> {
+    let lines = vec![
+        "a", "b/", "/a", "/a/", "*.log", "!*.log", "a/b", "**/c", "!a", "!b/", "/b/a.js", "a.js", "!a.js", "b/**", "*",
+        "!*/", "[", "\\#c", "# c",
+    ];
+    prop::collection::vec(prop::sample::select(lines), 1..4).prop_map(|lines| lines.join("\n"))
+}
+
+fn ignore_file() -> impl Strategy<Value = (String, &'static str, String)> {
+    let name = prop::sample::select(vec![".gitignore", IGNORE_FILE, ".git/info/exclude"]);
+    (directory(), name, patterns())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn the_same_files_are_ignored_as_by_the_ignore_crate(
+        files in prop::collection::vec(file(), 1..16),
+        ignore_files in prop::collection::vec(ignore_file(), 0..5),
+        repositories in prop::collection::vec(directory(), 0..3),
+        is_below in any::<bool>(),
+    ) {
+        let top = tree(&[]);
+        for file in &files {
+            write(top.path(), &format!("./{file}"), "");
+        }
+        for (directory, name, patterns) in &ignore_files {
+            write(top.path(), &format!("./{directory}/{name}"), patterns);
+        }
+        for repository in &repositories {
+            std::fs::create_dir_all(top.path().join(format!("./{repository}/.git"))).unwrap();
+        }
+        // What is above the root counts, too, or doesn't.
+        let root = if is_below { top.path().join("a") } else { top.path().to_owned() };
+        std::fs::create_dir_all(&root).unwrap();
+        let walker = walker(&root, |_| {});
+        let expected: BTreeSet<String> = walker
+            .builder(&root, IgnoreFiles::Respected)
+            .build()
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()))
+            .map(|entry| mapping::slashed_below(&root, entry.path()).unwrap())
+            .filter(|path| !walker.rules.excludes_with_parents(path))
+            .collect();
+        prop_assert_eq!(names(&walker, Scope::Edit), expected.into_iter().collect::<Vec<_>>());
     }
 }

@@ -2,8 +2,11 @@
 //!
 //! The artifact's tail is read while the project's files are, since neither needs the other.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use tokio::sync::RwLock;
+use tokio::task::JoinHandle;
 use zipedit::{Object as _, S3Store};
 
 use crate::aws::Cloud;
@@ -28,6 +31,22 @@ pub(crate) struct Comparison {
     pub(crate) beyond_a_patch: Vec<ManifestChange>,
 }
 
+/// A look at a project's files that is under way. It goes on to its end even if nobody waits for it.
+#[derive(Debug)]
+pub(crate) struct Scanning(JoinHandle<Result<Scan>>);
+
+impl Scanning {
+    /// Begins, with what the index for `url` knows.
+    pub(crate) fn begin(project: &Project, url: &ArtifactUrl) -> Self {
+        let (project, url) = (project.clone(), url.to_string());
+        Self(tokio::spawn(blocking(move || project.scan(&url))))
+    }
+
+    async fn end(self) -> Result<Scan> {
+        self.0.await.map_err(|error| Error::new("Bug", "work in the background broke off").because(&error))?
+    }
+}
+
 /// Reads both sides and compares them.
 ///
 /// # Errors
@@ -40,13 +59,21 @@ pub(crate) async fn compare(
     url: &ArtifactUrl,
     deletion: Deletion,
 ) -> Result<Comparison> {
+    compare_with(ui, cloud, project, Scanning::begin(project, url), url, deletion).await
+}
+
+/// The same for a project whose files are being looked at since before there was a connection.
+pub(crate) async fn compare_with(
+    ui: &Ui,
+    cloud: &Cloud,
+    project: &Project,
+    scanning: Scanning,
+    url: &ArtifactUrl,
+    deletion: Deletion,
+) -> Result<Comparison> {
     let store = S3Store::new(cloud.s3.clone(), &url.bucket, &url.key);
-    let scanned = {
-        let (project, url) = (project.clone(), url.to_string());
-        blocking(move || project.scan(&url))
-    };
     let opened = async { zipedit::open(&store).await.map_err(|error| artifact_error(cloud, &error)) };
-    let (artifact, scan) = tokio::try_join!(opened, scanned)?;
+    let (artifact, scan) = tokio::try_join!(opened, scanning.end())?;
 
     let (scan, difference) = difference(project, &artifact, scan, deletion).await?;
     let Difference { diff, beyond_a_patch } = difference?;
@@ -69,18 +96,22 @@ pub(crate) async fn difference(
     scan: Scan,
     deletion: Deletion,
 ) -> Result<(Scan, Result<Difference>)> {
-    let entries: Vec<(String, u64, u32, bool)> = artifact
-        .directory()
-        .entries()
-        .map(|entry| (entry.name().into_owned(), entry.size(), entry.crc32(), entry.is_dir()))
-        .collect();
+    // Its bytes are shared, not copied.
+    let directory = artifact.directory().clone();
     let built = artifact.object().metadata(built_from::KEY).and_then(BuiltFrom::decode);
     let mut scan = scan;
     let project = project.clone();
     in_background(move || {
-        let entries: Vec<ArtifactEntry<'_>> = entries
-            .iter()
-            .map(|(name, size, crc32, is_dir)| ArtifactEntry { name, size: *size, crc32: *crc32, is_dir: *is_dir })
+        let names: Vec<Cow<'_, str>> = directory.entries().map(|entry| entry.name()).collect();
+        let entries: Vec<ArtifactEntry<'_>> = directory
+            .entries()
+            .zip(&names)
+            .map(|(entry, name)| ArtifactEntry {
+                name,
+                size: entry.size(),
+                crc32: entry.crc32(),
+                is_dir: entry.is_dir(),
+            })
             .collect();
         let difference = scan.diff(&entries, deletion).and_then(|diff| {
             let beyond_a_patch = beyond_a_patch(&project, &scan, &diff, built.as_ref())?;

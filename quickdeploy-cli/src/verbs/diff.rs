@@ -9,7 +9,7 @@ use zipedit::Object as _;
 use crate::affected::{Effect, Effects, FileEffect, FunctionEffect, Question};
 use crate::args::{self, Global};
 use crate::aws::Cloud;
-use crate::compare::{self, ArtifactDocument, Comparison, DiffDocument};
+use crate::compare::{self, ArtifactDocument, Comparison, DiffDocument, Scanning};
 use crate::error::{Error, Result};
 use crate::functions::{self, Function};
 use crate::memory::{Deployed, Memory};
@@ -81,6 +81,12 @@ pub(super) struct Several {
 
 pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Diff) -> Result<u8> {
     let projects = super::find_projects(global, &args.artifacts)?;
+    // Files need no connection: while it is made, they are looked at.
+    let begun = projects.iter().map(|project| {
+        let url = super::artifact_of(project.settings())?;
+        Ok((Scanning::begin(project, &url), url))
+    });
+    let begun = begun.collect::<Result<Vec<_>>>()?;
     let cloud = super::connect(global, projects.first().map(Project::settings)).await?;
     if projects.iter().any(|project| project.settings().compile.is_some()) {
         ui.verbose("of the files as they are: `compile` is run by `deploy` and `watch` only");
@@ -89,11 +95,10 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Diff) -> Result<u
     let deletion = if args.delete { Deletion::Everything } else { Deletion::Owned };
     let compared = {
         let _progress = ui.progress("Comparing");
-        try_join_all(projects.iter().map(async |project| {
+        try_join_all(projects.iter().zip(begun).map(async |(project, (scanning, url))| {
             let part = ui.part();
-            let url = super::artifact_of(project.settings())?;
             let (comparison, functions) = tokio::try_join!(
-                compare::compare(&part, &cloud, project, &url, deletion),
+                compare::compare_with(&part, &cloud, project, scanning, &url, deletion),
                 functions_of(&part, &cloud, project, &url, args.functions),
             )?;
             let effects = match functions {
@@ -128,6 +133,8 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Diff) -> Result<u
                 .map(|effects| effects.functions().map(|(name, effect)| FunctionDocument::of(name, effect)).collect()),
             affects: effects.map(|effects| effects.files),
         });
+        // The process is about to end: giving back the memory of each name would take longer than comparing them.
+        std::mem::forget(comparison);
     }
     let different = differences.iter().any(|difference| difference.different);
     match differences.pop() {

@@ -1,6 +1,7 @@
 //! The project beside its artifact: what differs.
 //!
-//! The artifact's tail is read while the project's files are, since neither needs the other.
+//! The artifact's tail is read while the project's files are, since neither needs the other; or it is the one that was
+//! kept of the last run (see [`crate::tails`]).
 
 use std::borrow::Cow;
 
@@ -15,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::project::{
     ArtifactEntry, ArtifactUrl, Deletion, Diff, ManifestChange, ManifestKind, Project, ProjectError, Scan,
 };
+use crate::tails::Tails;
 use crate::ui::{Ui, bytes, printable};
 use crate::via::S3Artifact;
 
@@ -72,7 +74,8 @@ pub(crate) async fn compare_with(
     deletion: Deletion,
 ) -> Result<Comparison> {
     let store = S3Store::new(cloud.s3.clone(), &url.bucket, &url.key);
-    let opened = async { zipedit::open(&store).await.map_err(|error| artifact_error(cloud, &error)) };
+    let tails = Tails::of(project.settings().state_dir.as_deref(), url);
+    let opened = async { tails.open(ui, &store).await.map_err(|error| artifact_error(cloud, &error)) };
     let (artifact, scan) = tokio::try_join!(opened, scanning.end())?;
 
     let (scan, difference) = difference(project, &artifact, scan, deletion).await?;

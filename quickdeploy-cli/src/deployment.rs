@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use zipedit::{Changes, Content, EntryName, Object as _, Options, Report, S3Store, Stop, Strategy};
+use zipedit::{Artifact, Changes, Content, EntryName, Object as _, Options, Report, S3Store, Stop, Strategy, Tail};
 
 use crate::affected::{Effects, Question};
 use crate::aws::Cloud;
@@ -22,6 +22,7 @@ use crate::memory::{Deployed, Memory};
 use crate::project::{Affected, ArtifactUrl, Deletion, Diff, Functions, Project, Scan, Via};
 use crate::rollout::{RolledOut, Rollout, Since, behind, is_called, live_sha256};
 use crate::stamp::{self, Writer};
+use crate::tails::Tails;
 use crate::ui::{Ui, bytes, count, duration};
 use crate::update::{Outcome, Status, Target};
 use crate::versions::cache::Cache;
@@ -94,6 +95,8 @@ pub(crate) struct Changed {
     deploy: Deploy,
     /// As it is now; `None` when somebody else wrote it.
     artifact: Option<S3Artifact>,
+    /// Its end, as far as that is known.
+    tail: Option<Tail>,
     /// What the change means for each function, if imports are followed.
     effects: Option<Effects>,
 }
@@ -145,7 +148,7 @@ impl Deployment<'_> {
             functions: Vec::new(),
             elapsed_ms: 0,
         };
-        let mut artifact = Some(comparison.artifact.clone());
+        let (mut artifact, mut tail) = (Some(comparison.artifact.clone()), None);
         if !comparison.diff.is_empty() && self.dry_run {
             self.rehearse(comparison).await?;
         } else if !comparison.diff.is_empty() {
@@ -155,13 +158,16 @@ impl Deployment<'_> {
             deploy.artifact.version_id = done.report.version_id.clone();
             deploy.artifact.size = done.report.size;
             deploy.artifact.entries = done.report.entries;
-            artifact = done.artifact;
+            (artifact, tail) = (done.artifact, done.tail);
             if effects.as_ref().is_some_and(Effects::leave_some) {
-                effects = self.still_true(effects, comparison, artifact.as_ref(), &deploy.artifact.etag).await;
+                if tail.is_none() {
+                    tail = self.read_tail(&comparison.store, &deploy.artifact.etag).await;
+                }
+                effects = self.still_true(effects, tail.as_ref());
             }
             deploy.patch = Some(PatchDocument { via: done.way, report: done.report });
         }
-        Ok(Changed { deploy, artifact, effects })
+        Ok(Changed { deploy, artifact, tail, effects })
     }
 
     /// What the change means for each function, if imports are followed.
@@ -177,23 +183,19 @@ impl Deployment<'_> {
     }
 
     /// The effects, if the artifact became the one that imports were followed in: another writer's change may be in it.
-    async fn still_true(
-        &self,
-        effects: Option<Effects>,
-        comparison: &Comparison,
-        artifact: Option<&S3Artifact>,
-        etag: &str,
-    ) -> Option<Effects> {
-        let opened = match artifact {
-            Some(_) => None,
-            None => zipedit::open(&comparison.store).await.ok().filter(|artifact| artifact.object().etag() == etag),
-        };
-        let artifact = artifact.or(opened.as_ref());
-        let effects = effects.filter(|effects| artifact.is_some_and(|artifact| effects.hold_for(artifact)));
+    fn still_true(&self, effects: Option<Effects>, tail: Option<&Tail>) -> Option<Effects> {
+        let directory = tail.and_then(Tail::directory);
+        let effects = effects.filter(|effects| directory.is_some_and(|directory| effects.hold_for(&directory)));
         if effects.is_none() {
             self.ui.verbose("somebody else changed the artifact meanwhile: every function is updated");
         }
         effects
+    }
+
+    /// The end of the artifact, if it still has this ETag.
+    async fn read_tail(&self, store: &S3Store, etag: &str) -> Option<Tail> {
+        let tail = zipedit::open(store).await.ok().as_ref().map(Artifact::tail);
+        tail.filter(|tail| tail.etag() == etag)
     }
 
     /// The second half: the functions are updated to the artifact.
@@ -210,7 +212,7 @@ impl Deployment<'_> {
         interrupts: &Interrupts,
     ) -> Result<(Deploy, Known)> {
         let Found { comparison: Comparison { store, scan, diff, .. }, functions } = found;
-        let Changed { mut deploy, mut artifact, effects } = changed;
+        let Changed { mut deploy, mut artifact, tail, effects } = changed;
         let memory = self.memory();
         // What was just patched in runs nowhere yet: no need to know any hash for that.
         let written = deploy.patch.as_ref().is_some_and(|patch| patch.report.strategy != Strategy::None);
@@ -231,16 +233,23 @@ impl Deployment<'_> {
         } else {
             // Written down first: whatever ends this run, the next one knows who was still to be updated.
             self.remember(&memory, &target, sorted.behind());
-            // Nobody has to wait for the index while functions are being updated.
-            let (recorded, rolled_out) =
-                tokio::join!(self.record_deployed(scan, diff), rollout.update(sorted, &mut target, interrupts));
+            let tails = self.tails();
+            let learning = async {
+                if deploy.patch.is_some() {
+                    tails.learn(self.ui, tail).await;
+                }
+            };
+            // Nobody has to wait for what is written here while functions are being updated.
+            let recording = self.record_deployed(scan, diff);
+            let ((), recorded, rolled_out) =
+                tokio::join!(learning, recording, rollout.update(sorted, &mut target, interrupts));
             let ((scan, diff), RolledOut { outcomes, newer }) = (recorded?, rolled_out?);
             target.sha256 = target.sha256.or_else(|| live_sha256(&outcomes));
             self.remember(&memory, &target, behind(&outcomes));
             deploy.functions = outcomes;
             if let Some(newer) = newer {
                 artifact = None;
-                let superseded = if written { superseded(&store, &diff).await } else { Vec::new() };
+                let superseded = if written { self.superseded(&store, &diff).await } else { Vec::new() };
                 deploy.ok = superseded.is_empty();
                 deploy.newer = Some(Newer { superseded, ..newer });
             }
@@ -264,6 +273,11 @@ impl Deployment<'_> {
 
     fn memory(&self) -> Memory {
         Memory::in_directory(self.project.settings().state_dir.as_deref())
+    }
+
+    /// Where the artifact's end is kept.
+    pub(crate) fn tails(&self) -> Tails {
+        Tails::of(self.project.settings().state_dir.as_deref(), &self.artifact)
     }
 
     /// Both sides of the comparison and the functions, at once; then the guards.
@@ -338,6 +352,20 @@ impl Deployment<'_> {
         interrupts.stopping(self.ui, &self.artifact.to_string(), &stop, patching).await?
     }
 
+    /// Names of what this run has put or deleted and is something else by now. None, where the artifact can't be read:
+    /// then nobody knows.
+    async fn superseded(&self, store: &S3Store, diff: &Diff) -> Vec<String> {
+        let Ok(artifact) = self.tails().read(self.ui, store).await else { return Vec::new() };
+        let entries: BTreeMap<String, (u64, u32)> = artifact
+            .directory()
+            .entries()
+            .map(|entry| (entry.name().into_owned(), (entry.size(), entry.crc32())))
+            .collect();
+        let put = diff.puts().filter(|put| entries.get(&put.name) != Some(&(put.size, put.crc32)));
+        let deleted = diff.deleted.iter().filter(|name| entries.contains_key(*name));
+        put.map(|put| &put.name).chain(deleted).cloned().collect()
+    }
+
     fn target(&self, artifact: &ArtifactDocument) -> Target {
         Target {
             bucket: self.artifact.bucket.clone(),
@@ -399,20 +427,6 @@ impl Deployment<'_> {
         ));
         self.ui.detail(moved(&done.report, "copied inside S3"));
     }
-}
-
-/// Names of what this run has put or deleted and is something else by now. None, where the artifact can't be read: then
-/// nobody knows.
-async fn superseded(store: &S3Store, diff: &Diff) -> Vec<String> {
-    let Ok(artifact) = zipedit::open(store).await else { return Vec::new() };
-    let entries: BTreeMap<String, (u64, u32)> = artifact
-        .directory()
-        .entries()
-        .map(|entry| (entry.name().into_owned(), (entry.size(), entry.crc32())))
-        .collect();
-    let put = diff.puts().filter(|put| entries.get(&put.name) != Some(&(put.size, put.crc32)));
-    let deleted = diff.deleted.iter().filter(|name| entries.contains_key(*name));
-    put.map(|put| &put.name).chain(deleted).cloned().collect()
 }
 
 /// Reads the changed files and checks that they are still what was compared. They have no modes: a replaced entry keeps

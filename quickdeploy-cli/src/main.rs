@@ -35,6 +35,7 @@ mod stack;
 mod stamp;
 mod store_check;
 mod survey;
+mod tails;
 mod trace;
 mod ui;
 mod update;

@@ -3,6 +3,9 @@
 //! Both carry out the same change set with the same engine and answer with the same figures. What differs is whose
 //! link the bytes cross: a direct patch sends the new bytes and fetches kept runs that are too short for S3 to copy; an
 //! invocation sends the new contents only, and pays for starting the function. [`choose`] weighs the two.
+//!
+//! While the function works, its edit is planned here, too: its answer then tells whether the artifact has become just
+//! that, and need not be read to know its directory.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
@@ -15,10 +18,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use zipedit::{Artifact, Change, Changes, MAX_OVERLAY, Options, Precondition, Report, S3Store, Stamp, Stop, Store};
+use zipedit::{
+    Artifact, Change, Changes, MAX_OVERLAY, Options, Plan, Precondition, Report, S3Store, Stamp, Stop, Store, Tail,
+};
 use zipedit_lambda::{Answer, STORE_CHECK};
 
 use crate::aws::Cloud;
+use crate::compare::in_background;
 use crate::error::{Error, Result};
 use crate::project::{ArtifactUrl, Via};
 use crate::rate::Quota;
@@ -121,6 +127,8 @@ pub(crate) struct Done {
     pub(crate) report: Report,
     /// The artifact as it is now, when it was written from here.
     pub(crate) artifact: Option<S3Artifact>,
+    /// The end of the artifact as it is now, as far as that is known for certain.
+    pub(crate) tail: Option<Tail>,
 }
 
 impl Patcher<'_> {
@@ -150,13 +158,18 @@ impl Patcher<'_> {
             let store = store.clone().stamped(self.stamp.clone());
             let edited = zipedit::edit_from(&store, Some(artifact), changes, options).await;
             let (report, artifact) = edited.map_err(|error| self.cloud.explain_engine(&error))?;
-            Ok(Done { way: Way::Direct, report, artifact })
+            let tail = artifact.as_ref().map(Artifact::tail);
+            Ok(Done { way: Way::Direct, report, artifact, tail })
         };
         if way == Way::Direct {
             return direct(artifact).await;
         }
-        match self.invoke(changes).await {
-            Ok(report) => Ok(Done { way, report, artifact: None }),
+        let (invoked, plan) = futures::join!(self.invoke(changes), self.plan(store, &artifact, changes));
+        match invoked {
+            Ok(answer) => {
+                let tail = proven(&answer, plan.as_ref(), &artifact.tail());
+                Ok(Done { way, report: answer.report, artifact: None, tail })
+            }
             Err(error) if self.via == Via::Auto && unavailable(&error) => {
                 let why = format!("patching from here, as the function `{}` can't be used: {error}", self.function);
                 self.ui.warning(why, error.hints());
@@ -172,8 +185,17 @@ impl Patcher<'_> {
         Ok(Weights { direct_down: cost.read, direct_up: cost.written, event: event_estimate(changes) })
     }
 
+    /// What the function makes of the artifact, if it is still the one that was read; worked out where it holds nothing
+    /// up. `None` also where nobody would use it.
+    async fn plan(&self, store: &S3Store, artifact: &S3Artifact, changes: &Changes) -> Option<Plan> {
+        self.state_dir?;
+        let (store, artifact, changes) = (store.clone(), artifact.clone(), changes.clone());
+        let planned = in_background(move || artifact.prepare(&store, &changes).map(|prepared| prepared.plan().clone()));
+        planned.await.ok()?.ok()
+    }
+
     /// Invokes the zipedit function, with the change set in the event or, above its limit, staged in S3.
-    async fn invoke(&self, changes: &Changes) -> Result<Report> {
+    async fn invoke(&self, changes: &Changes) -> Result<Answer> {
         let event = event(self.artifact, changes, &self.stamp);
         if event.len() <= LARGEST_EVENT {
             return self.send(event).await;
@@ -187,7 +209,7 @@ impl Patcher<'_> {
         sent
     }
 
-    async fn send(&self, event: Vec<u8>) -> Result<Report> {
+    async fn send(&self, event: Vec<u8>) -> Result<Answer> {
         let what = format!("could not invoke the function `{}`", self.function);
         let payload = Blob::new(event);
         // Invocations have a quota of their own, far above what one deploy needs.
@@ -210,7 +232,7 @@ impl Patcher<'_> {
         if let Some(kind) = answer.function_error() {
             return Err(self.function_error(kind, payload));
         }
-        serde_json::from_slice(payload).map(|answer: Answer| answer.report).map_err(|error| {
+        serde_json::from_slice(payload).map_err(|error| {
             Error::new(
                 "ZipeditAnswer",
                 format!("the function `{}` gave an answer that is not understood", self.function),
@@ -277,6 +299,17 @@ impl Patcher<'_> {
             self.cloud.explain(&format!("could not delete s3://{}/{}", self.artifact.bucket, staged.key), &error)
         })
     }
+}
+
+/// The end of the artifact after the function's edit of the one with the end `base`, which was planned here as `plan`.
+/// `None`: it isn't known, as another writer came in between, the function planned otherwise, or its version doesn't tell.
+fn proven(answer: &Answer, plan: Option<&Plan>, base: &Tail) -> Option<Tail> {
+    let report = &answer.report;
+    if report.etag == base.etag() {
+        return (report.size == base.size()).then(|| base.clone());
+    }
+    let digest = BASE64.decode(answer.directory_sha256.as_ref()?).ok()?;
+    plan?.tail_of_written(&report.etag, report.size, &digest.try_into().ok()?)
 }
 
 struct Staged {
@@ -358,6 +391,7 @@ fn overlay_zip(changes: &Changes) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sha2::Digest as _;
     use zipedit::{Content, EntryName};
 
     const KIB: u64 = 1024;
@@ -402,6 +436,46 @@ mod tests {
                 "a.js": "x", "logo.png": { "base64": "if8=" }, "old.js": null, "run.sh": { "text": "#!", "mode": "0644" },
             }})
         );
+    }
+
+    #[test]
+    fn what_the_function_wrote_is_known_only_when_its_answer_proves_it() {
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        zip.start_file("a.js", zip::write::SimpleFileOptions::default()).unwrap();
+        let base = zip.finish().unwrap().into_inner();
+        let base = Tail::new("\"base\"", base.len() as u64, base.into());
+        let directory = base.directory().unwrap();
+        let plan = Plan::new(&directory, &changes(&[("a.js", b"x")]), zipedit::plan::Layout::InOrder).unwrap();
+        let digest = BASE64.encode(sha2::Sha256::digest(plan.directory()));
+        let answer = |etag: &str, size: u64, digest: Option<&str>| -> Answer {
+            let mut answer = json!({
+                "added": 0, "modified": 1, "deleted": 0, "identical": 0, "missing": 0, "entries": 1, "unzippedSize": 1,
+                "etag": etag, "size": size, "strategy": "small", "dryRun": false, "attempts": 1, "elapsedMs": 1,
+                "bytesRead": 0, "bytesWritten": 0, "bytesCopied": 0, "requests": 1, "roundTrips": 1,
+            });
+            if let Some(digest) = digest {
+                answer["directorySha256"] = json!(digest);
+            }
+            serde_json::from_value(answer).unwrap()
+        };
+        let known = |answer: &Answer| proven(answer, Some(&plan), &base);
+
+        let written = Tail::new("\"new\"", plan.size(), plan.directory());
+        let right = answer("\"new\"", plan.size(), Some(&digest));
+        assert_eq!(known(&right), Some(written));
+        assert_eq!(proven(&right, None, &base), None, "nothing was planned here");
+        assert_eq!(known(&answer("\"base\"", base.size(), None)), Some(base.clone()), "nothing was written");
+        let other = BASE64.encode([7; 32]);
+        for (what, answer) in [
+            ("an older function", answer("\"new\"", plan.size(), None)),
+            ("another directory", answer("\"new\"", plan.size(), Some(&other))),
+            ("another size", answer("\"new\"", plan.size() + 1, Some(&digest))),
+            ("no base64", answer("\"new\"", plan.size(), Some("?"))),
+            ("no SHA-256", answer("\"new\"", plan.size(), Some("AAAA"))),
+            ("another size under the same ETag", answer("\"base\"", base.size() + 1, None)),
+        ] {
+            assert_eq!(known(&answer), None, "{what}");
+        }
     }
 
     #[test]

@@ -9,6 +9,9 @@ use quickdeploy_tests::archives::{contents, project};
 use quickdeploy_tests::binaries::bootstrap;
 use quickdeploy_tests::cloud::{BUCKET, Cloud};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use zipedit::Directory;
+use zipedit::directory::Search;
 
 async fn cloud() -> Cloud {
     let cloud = Cloud::with_zipedit(bootstrap()).await;
@@ -36,6 +39,28 @@ async fn the_original_event_gets_the_original_answer_and_more() {
     let found = contents(&cloud.get("app/artifact.zip").await);
     assert_eq!(found["util.js"], (b"new".to_vec(), Some(0o100_644)));
     assert_eq!(found["new.js"], (b"x".to_vec(), Some(0o100_755)));
+}
+
+#[tokio::test]
+async fn the_answer_has_the_digest_of_the_directory_that_was_written() {
+    let cloud = cloud().await;
+    let mut digests = Vec::new();
+    // Read cold, known from the edit before, and nothing to do.
+    for change in ["one", "two", "two"] {
+        let answer = cloud.invoke("zipedit", &event(json!({"util.js": change}))).await.unwrap();
+        let written = cloud.get("app/artifact.zip").await;
+        let Search::Found(directory) = Directory::find(&written, written.len() as u64).unwrap() else {
+            panic!("it is all there")
+        };
+        let end = &written[usize::try_from(directory.start()).unwrap()..];
+        assert_eq!(answer["directorySha256"], json!(BASE64_STANDARD.encode(Sha256::digest(end))), "{change}");
+        digests.push(answer["directorySha256"].clone());
+    }
+    assert!(digests[0] != digests[1] && digests[1] == digests[2], "{digests:?}");
+    let mut dry = event(json!({"util.js": "three"}));
+    dry["dryRun"] = json!(true);
+    let answer = cloud.invoke("zipedit", &dry).await.unwrap();
+    assert_eq!(answer.get("directorySha256"), None, "nothing was written: {answer}");
 }
 
 #[tokio::test]

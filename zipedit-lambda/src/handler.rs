@@ -4,6 +4,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use aws_sdk_s3::Client;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use serde_json::{Value, json};
 use zipedit::store::s3::S3Object;
@@ -120,9 +122,11 @@ impl Handler {
             self.store_check.check(&store, &source.bucket, &context.request_id, &stop).await?;
         }
         let (report, known) = edit_from(&store, self.recall(&source), &changes, &options).await?;
+        let written = known.as_ref().filter(|_| !report.dry_run);
+        let directory_sha256 = written.map(|artifact| BASE64.encode(artifact.directory_sha256()));
         self.remember(source, known);
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Ok(Answer { report, elapsed_ms, version: env!("CARGO_PKG_VERSION").to_owned() })
+        Ok(Answer { report, directory_sha256, elapsed_ms, version: env!("CARGO_PKG_VERSION").to_owned() })
     }
 
     fn store(&self, at: &Source) -> S3Store {

@@ -72,7 +72,11 @@ impl<O: Object> Artifact<O> {
     pub(crate) fn written(object: O, end: &Bytes, directory_len: u64) -> Option<Self> {
         let keep = end.len().min(usize::try_from(TAIL.max(directory_len)).ok()?);
         // A copy, so that the part it came in isn't held in memory for its sake.
-        let tail = Bytes::copy_from_slice(&end[end.len() - keep..]);
+        Self::with_tail(object, Bytes::copy_from_slice(&end[end.len() - keep..]))
+    }
+
+    /// The artifact whose last bytes are `tail`. `None` when not all of a directory is in them.
+    pub(crate) fn with_tail(object: O, tail: Bytes) -> Option<Self> {
         match Directory::find(&tail, object.size()) {
             Ok(Search::Found(directory)) => Some(Self { object, directory, tail }),
             _ => None,
@@ -87,6 +91,11 @@ impl<O: Object> Artifact<O> {
     /// Its central directory.
     pub fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// What was read of its end.
+    pub(crate) fn tail_bytes(&self) -> &Bytes {
+        &self.tail
     }
 
     /// Where the bytes that were read begin; they reach to the object's end.

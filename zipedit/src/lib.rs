@@ -45,6 +45,7 @@ mod splice;
 mod stamp;
 mod stop;
 pub mod store;
+mod tail;
 
 pub use artifact::{Artifact, Cost, Prepared, open};
 pub use changes::{Change, Changes, Content, EntryName, NameError};
@@ -60,3 +61,4 @@ pub use stop::Stop;
 pub use store::file::FileStore;
 pub use store::s3::{Heed, Precondition, Probed, S3Object, S3Store, S3Version};
 pub use store::{Object, Store, StoreError};
+pub use tail::{Tail, reopen};

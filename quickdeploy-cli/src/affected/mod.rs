@@ -107,8 +107,8 @@ impl Effects {
     }
 
     /// Whether the artifact became what it was expected to: another writer's change may be in it.
-    pub(crate) fn hold_for(&self, artifact: &S3Artifact) -> bool {
-        names(artifact) == self.expected
+    pub(crate) fn hold_for(&self, directory: &zipedit::Directory) -> bool {
+        names_of(directory) == self.expected
     }
 }
 

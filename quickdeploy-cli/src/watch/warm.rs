@@ -174,7 +174,10 @@ impl Warm {
         }
         let artifact = match self.artifact.clone() {
             Some(artifact) => artifact,
-            None => zipedit::open(&self.store).await.map_err(|error| deployment.cloud.explain_engine(&error))?,
+            None => {
+                let opened = deployment.tails().open(deployment.ui, &self.store).await;
+                opened.map_err(|error| deployment.cloud.explain_engine(&error))?
+            }
         };
         let scan = match self.scan.take() {
             Some(scan) => scan,
@@ -213,7 +216,7 @@ impl Warm {
     /// Reads the artifact, when it isn't known. That it can't be read is for the next save to tell.
     async fn reopen(&mut self, deployment: &Deployment<'_>) {
         if self.artifact.is_none() {
-            match zipedit::open(&self.store).await {
+            match deployment.tails().open(deployment.ui, &self.store).await {
                 Ok(artifact) => self.artifact = Some(artifact),
                 Err(error) => deployment.ui.verbose(format!("the artifact could not be read ahead: {error}")),
             }

@@ -31,6 +31,7 @@ mod schema;
 mod several;
 mod status;
 mod store_check;
+mod tails;
 mod terminal;
 mod watch;
 mod watch_check;

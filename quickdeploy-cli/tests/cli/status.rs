@@ -47,7 +47,7 @@ async fn it_takes_one_round_of_requests_and_one_per_function() {
         "GetFunction",
         "GetFunction",
         "GetFunction",
-        "GetObject",
+        "HeadObject",
         "ListCodeSigningConfigs",
         "ListObjectVersions",
     ];

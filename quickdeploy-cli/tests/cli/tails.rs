@@ -202,7 +202,7 @@ async fn a_kept_file_that_is_damaged_cut_or_another_artifacts_is_read_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_patch_plans_on_what_is_there_and_not_on_a_file_about_something_else() {
+async fn a_patch_plans_on_what_is_there_and_not_on_what_was_kept_of_another_artifact() {
     // Rightly made, but of an artifact that was there before: ETag and size say so.
     let world = with_build(50, 1 << 20).await;
     diff(&world).await;

@@ -97,7 +97,7 @@ pub(crate) fn identify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Targe
     let scope = credentials::scope(uri, headers);
     let service = scope.as_ref().map(|scope| scope.service.as_str());
     if service != Some("s3") && is_lambda_path(uri.path()) {
-        let (operation, resource) = crate::lambda::operation(method, uri.path());
+        let (operation, resource) = crate::lambda::operation(method, uri);
         return Target { service: Service::Lambda, operation: operation.into(), resource };
     }
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());

@@ -99,6 +99,7 @@ fn needs(place: &Place, kind: &str, physical_id: &str, step: Step<'_>) -> (&'sta
             };
             ("Lambda", on(function, vec![action]))
         }
+        "AWS::Lambda::LayerVersion" => ("Lambda", layer_needs(place, &named("LayerName"), &wanted, step)),
         "AWS::IAM::Role" => {
             let path = text("Path").unwrap_or_else(|| "/".to_owned());
             let role = format!("arn:aws:iam::{ACCOUNT}:role{path}{}", named("RoleName"));
@@ -187,13 +188,31 @@ fn function_needs(
     if let Some(role) = text("Role").filter(|_| role) {
         needs.push(permissions::pass_role(&role, "lambda.amazonaws.com"));
     }
-    if let Some(Value::Object(source)) = wanted.members.get("Code").filter(|_| code) {
-        let member = |name: &str| source.get(name).and_then(as_text);
-        if let (Some(bucket), Some(key)) = (member("S3Bucket"), member("S3Key")) {
-            needs.push(permissions::read_object(&bucket, &key, member("S3ObjectVersion").as_deref()));
-        }
+    if changed(&["Layers"]) {
+        let layers = wanted.members.get("Layers").and_then(Value::as_array).into_iter().flatten();
+        needs.extend(layers.filter_map(as_text).map(|arn| Need::new("lambda:GetLayerVersion", arn)));
+    }
+    if code {
+        needs.extend(read_package(wanted, "Code"));
     }
     needs
+}
+
+/// A layer's version is deleted and read by its ARN, which is its physical id.
+fn layer_needs(place: &Place, named: &str, wanted: &Properties, step: Step<'_>) -> Vec<Need> {
+    if matches!(step, Step::Delete) {
+        return vec![Need::new("lambda:GetLayerVersion", named), Need::new("lambda:DeleteLayerVersion", named)];
+    }
+    let publish = Need::new("lambda:PublishLayerVersion", permissions::layer_arn(named, None, &place.region));
+    std::iter::once(publish).chain(read_package(wanted, "Content")).collect()
+}
+
+/// To read the object that a property names.
+fn read_package(wanted: &Properties, property: &str) -> Option<Need> {
+    let source = wanted.members.get(property)?.as_object()?;
+    let member = |name: &str| source.get(name).and_then(as_text);
+    let (bucket, key) = (member("S3Bucket")?, member("S3Key")?);
+    Some(permissions::read_object(&bucket, &key, member("S3ObjectVersion").as_deref()))
 }
 
 fn role_actions(step: Step<'_>, changed: impl Fn(&[&str]) -> bool) -> Vec<&'static str> {

@@ -1,5 +1,7 @@
 //! The Serverless Application Model: `AWS::Serverless::Function` becomes a Lambda function, and a role where none is
-//! given, as AWS's own transform does it.
+//! given, `AWS::Serverless::LayerVersion` a Lambda layer, as AWS's own transform does it.
+
+mod layer;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -73,20 +75,32 @@ pub(super) fn expanded(mut document: Value, transforms: &[String]) -> Result<Val
     }
     let Some(Value::Object(resources)) = members.get_mut("Resources") else { return Ok(document) };
     let mut expanded = Map::new();
+    let mut renamed = layer::Renamed::default();
+    let invalid_resource =
+        |name: &str, problem: &str| invalid_document(&format!("Resource with id [{name}] is invalid. {problem}"));
     for (name, resource) in std::mem::take(resources) {
         match resource.get("Type").and_then(Value::as_str) {
             Some(FUNCTION) => {
                 function(&name, &resource, &globals["Function"], &mut expanded)
-                    .map_err(|problem| invalid_document(&format!("Resource with id [{name}] is invalid. {problem}")))?;
+                    .map_err(|problem| invalid_resource(&name, &problem))?;
+            }
+            Some(layer::TYPE) => {
+                let (id, made) =
+                    layer::expanded(&name, &resource).map_err(|problem| invalid_resource(&name, &problem))?;
+                expanded.insert(id.clone(), made);
+                renamed.insert(name, id);
             }
             Some(other) if other.starts_with("AWS::Serverless::") => {
                 let problem = format!("The local cloud doesn't expand resources of type {other}.");
-                return Err(invalid_document(&format!("Resource with id [{name}] is invalid. {problem}")));
+                return Err(invalid_resource(&name, &problem));
             }
             _ => drop(expanded.insert(name, resource)),
         }
     }
     *resources = expanded;
+    if !renamed.is_empty() {
+        layer::rename(&mut document, &renamed);
+    }
     Ok(document)
 }
 
@@ -180,11 +194,17 @@ fn code(given: &Map<String, Value>) -> std::result::Result<Value, String> {
     if let Some(uri) = given.get("ImageUri") {
         return Ok(json!({ "ImageUri": uri }));
     }
+    object(given, "CodeUri")
+}
+
+/// The object that a property names, by its URI or its parts.
+fn object(given: &Map<String, Value>, property: &str) -> std::result::Result<Value, String> {
     let not_s3 = || {
-        "'CodeUri' is not a valid S3 Uri of the form 's3://bucket/key' with optional versionId query parameter."
-            .to_owned()
+        format!(
+            "'{property}' is not a valid S3 Uri of the form 's3://bucket/key' with optional versionId query parameter."
+        )
     };
-    match given.get("CodeUri") {
+    match given.get(property) {
         Some(Value::String(uri)) => {
             let rest = uri.strip_prefix("s3://").ok_or_else(not_s3)?;
             let (path, version) = match rest.split_once("?versionId=") {
@@ -201,7 +221,7 @@ fn code(given: &Map<String, Value>) -> std::result::Result<Value, String> {
         }
         Some(Value::Object(parts)) => {
             let (Some(bucket), Some(key)) = (parts.get("Bucket"), parts.get("Key")) else {
-                return Err("'CodeUri' requires Bucket and Key properties to be specified.".to_owned());
+                return Err(format!("'{property}' requires Bucket and Key properties to be specified."));
             };
             let mut code = json!({ "S3Bucket": bucket, "S3Key": key });
             if let Some(version) = parts.get("Version") {
@@ -210,7 +230,7 @@ fn code(given: &Map<String, Value>) -> std::result::Result<Value, String> {
             Ok(code)
         }
         Some(_) => Err(not_s3()),
-        None => Err("Missing required property 'CodeUri'.".to_owned()),
+        None => Err(format!("Missing required property '{property}'.")),
     }
 }
 
@@ -310,7 +330,7 @@ fn publish(
 mod tests {
     use super::*;
 
-    fn expand(yaml: &str) -> Result<Value> {
+    pub(super) fn expand(yaml: &str) -> Result<Value> {
         let document = super::super::syntax::read(yaml)?;
         let transforms = super::super::template::transforms(&document)?;
         expanded(document, &transforms)

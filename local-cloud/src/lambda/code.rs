@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
@@ -43,6 +44,8 @@ pub(super) struct Code {
     pub(super) size: u64,
     /// Base64 of the SHA-256 of the exact bytes: `CodeSha256`.
     pub(super) sha256: String,
+    /// The sum of what its entries unzip to, in bytes.
+    pub(super) unzipped: u64,
     integrity: OnceCell<Result<(), Damage>>,
     unpacked: OnceCell<Arc<Unpacked>>,
 }
@@ -62,13 +65,14 @@ impl Code {
         if archive.is_empty() {
             return Err(ApiError::invalid("Uploaded file must be a non-empty zip"));
         }
-        if unzipped_size(&mut archive).is_none_or(|unzipped| unzipped >= MAX_UNZIPPED) {
+        let Some(unzipped) = unzipped_size(&mut archive).filter(|unzipped| *unzipped < MAX_UNZIPPED) else {
             return Err(ApiError::invalid(format!("Unzipped size must be smaller than {MAX_UNZIPPED} bytes")));
-        }
+        };
         Ok(Self {
             chunks,
             size,
             sha256: STANDARD.encode(hash.finalize()),
+            unzipped,
             integrity: OnceCell::new(),
             unpacked: OnceCell::new(),
         })
@@ -107,16 +111,21 @@ impl Code {
     /// Finds out whether every entry can be unpacked, unless that is known. Callers that come at the same time wait for
     /// one look at it.
     pub(super) async fn check(&self) {
-        self.integrity.get_or_init(|| integrity::check_apart(ChunkReader::new(self.chunks.clone()))).await;
+        self.integrity.get_or_init(|| integrity::check_apart(self.reader())).await;
     }
 
     /// The directory that the package is unpacked in, for the first user unpacked now.
     pub(super) async fn directory(&self) -> io::Result<Arc<Unpacked>> {
         let unpack = || async {
-            let chunks = self.chunks.clone();
-            tokio::task::spawn_blocking(move || unpack::unpack(ChunkReader::new(chunks))).await?.map(Arc::new)
+            let archive = self.reader();
+            tokio::task::spawn_blocking(move || unpack::unpack([archive])).await?.map(Arc::new)
         };
         self.unpacked.get_or_try_init(unpack).await.cloned()
+    }
+
+    /// Reads the package as one file.
+    pub(super) fn reader(&self) -> ChunkReader {
+        ChunkReader::new(self.chunks.clone())
     }
 
     /// Writes the package to a file. Blocks.
@@ -131,6 +140,11 @@ impl Code {
             many => many.concat().into(),
         }
     }
+}
+
+/// A `CodeSha256` in the form that it has in URLs.
+pub(super) fn url_hash(sha256: &str) -> String {
+    sha256.replace('+', "-").replace('/', "_").replace('=', "")
 }
 
 /// The answer to a request that is longer than Lambda takes.
@@ -162,6 +176,13 @@ pub(super) struct ObjectRef {
     pub(super) bucket: String,
     pub(super) key: String,
     pub(super) version: String,
+}
+
+impl ObjectRef {
+    /// `ResolvedS3Object`.
+    pub(super) fn shown(&self) -> Value {
+        json!({ "S3Bucket": self.bucket, "S3Key": self.key, "S3ObjectVersion": self.version })
+    }
 }
 
 /// Packages by the identity of the object they were read from.

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::errors::{ApiError, Result};
 use super::names::constraint;
 use super::validation::{
-    check_environment, check_layers, check_length, check_offered, check_runtime, checked_role, in_range,
+    check_architectures, check_environment, check_layers, check_length, check_offered, check_runtime, checked_role,
+    in_range,
 };
 
 /// Whether a function is deployed as a zip or as a container image.
@@ -31,6 +32,7 @@ pub(super) struct Configuration {
     /// MB.
     pub(super) memory_size: u32,
     pub(super) environment: BTreeMap<String, String>,
+    /// The ARNs of layer versions.
     pub(super) layers: Vec<String>,
     pub(super) architectures: Vec<String>,
     pub(super) kms_key_arn: Option<String>,
@@ -68,6 +70,13 @@ struct Environment {
     variables: BTreeMap<String, String>,
 }
 
+impl Settings {
+    /// The ARNs of layer versions, where they are given.
+    pub(super) fn layers(&self) -> Option<&[String]> {
+        self.layers.as_deref()
+    }
+}
+
 impl Configuration {
     /// The configuration before any member is set, with AWS's defaults.
     pub(super) fn new(package_type: PackageType) -> Self {
@@ -95,7 +104,11 @@ impl Configuration {
                     "Runtime and Handler are mandatory parameters for functions created with deployment packages.",
                 ));
             }
-            PackageType::Image if settings.runtime.is_some() || settings.handler.is_some() => {
+            PackageType::Image
+                if settings.runtime.is_some()
+                    || settings.handler.is_some()
+                    || settings.layers().is_some_and(|layers| !layers.is_empty()) =>
+            {
                 return Err(ApiError::invalid(
                     "Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image.",
                 ));
@@ -177,13 +190,7 @@ impl Configuration {
             let rule = if architectures.is_empty() { "greater than or equal to 1" } else { "less than or equal to 1" };
             return Err(constraint(&shown, "architectures", &format!("Member must have length {rule}")));
         }
-        if !matches!(architectures[0].as_str(), "x86_64" | "arm64") {
-            return Err(constraint(
-                &shown,
-                "architectures",
-                "Member must satisfy constraint: [Member must satisfy enum value set: [x86_64, arm64]]",
-            ));
-        }
+        check_architectures(&architectures, "architectures")?;
         self.architectures = architectures;
         Ok(())
     }
@@ -218,9 +225,6 @@ impl Configuration {
         }
         if !self.environment.is_empty() {
             shown["Environment"] = json!({ "Variables": self.environment });
-        }
-        if !self.layers.is_empty() {
-            shown["Layers"] = self.layers.iter().map(|arn| json!({ "Arn": arn, "CodeSize": 0 })).collect();
         }
         if let Some(key) = &self.kms_key_arn {
             shown["KMSKeyArn"] = key.as_str().into();

@@ -8,6 +8,7 @@ use super::clock;
 use super::code::{Code, Origin};
 use super::configuration::{Configuration, default_log_group};
 use super::integrity::Damage;
+use super::layers::Layers;
 
 /// What a deployment runs.
 #[derive(Clone, Debug)]
@@ -68,7 +69,7 @@ impl Artifact {
     }
 }
 
-/// Code and configuration that processes are started from. Never changes; an update makes a new one.
+/// Code, layers and configuration that processes are started from. Never changes; an update makes a new one.
 #[derive(Debug)]
 pub(super) struct Deployment {
     /// Different for every deployment of this Lambda: processes belong to exactly one.
@@ -80,6 +81,7 @@ pub(super) struct Deployment {
     pub(super) region: String,
     pub(super) configuration: Configuration,
     pub(super) artifact: Artifact,
+    pub(super) layers: Arc<Layers>,
     /// Set when no further invocation will run it.
     pub(super) retired: AtomicBool,
 }
@@ -97,6 +99,7 @@ impl Deployment {
         region: &str,
         configuration: Configuration,
         artifact: Artifact,
+        layers: Arc<Layers>,
     ) -> Arc<Self> {
         static GENERATIONS: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self {
@@ -106,17 +109,19 @@ impl Deployment {
             region: region.to_owned(),
             configuration,
             artifact,
+            layers,
             retired: AtomicBool::new(false),
         })
     }
 
-    /// The same code and configuration as a published version.
+    /// The same code, layers and configuration as a published version.
     pub(super) fn published(&self, version: &str, description: Option<String>) -> Arc<Self> {
         let mut configuration = self.configuration.clone();
         if let Some(description) = description {
             configuration.description = description;
         }
-        Self::new(&self.function, version, &self.region, configuration, self.artifact.clone())
+        let (artifact, layers) = (self.artifact.clone(), Arc::clone(&self.layers));
+        Self::new(&self.function, version, &self.region, configuration, artifact, layers)
     }
 
     /// The log group that its processes write into.

@@ -32,8 +32,8 @@ impl Lambda {
         path: &str,
         body: &Value,
     ) -> Result<Value, Refused> {
-        let (bare, _) = path.split_once('?').unwrap_or((path, ""));
-        let Ok((operation, variables)) = router::route(&method, bare) else {
+        let (bare, query) = path.split_once('?').unwrap_or((path, ""));
+        let Ok((operation, variables)) = router::route(&method, bare, Some(query)) else {
             return Err(Refused { status: 404, code: "Unknown".to_owned(), message: format!("{method} {path}") });
         };
         let request = http::Request::builder()

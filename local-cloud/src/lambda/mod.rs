@@ -17,6 +17,7 @@ mod function;
 mod integrity;
 mod internal;
 mod invoke;
+mod layers;
 mod logs;
 mod names;
 mod operations;
@@ -62,8 +63,8 @@ pub use settings::{BuiltinFunction, LambdaSettings};
 
 /// The operation that a request asks for, `Unknown` if none of ours, and what it is about: the function as it is named
 /// there, or the first variable part of the path.
-pub(crate) fn operation(method: &http::Method, path: &str) -> (&'static str, Option<String>) {
-    match router::route(method, path) {
+pub(crate) fn operation(method: &http::Method, uri: &http::Uri) -> (&'static str, Option<String>) {
+    match router::route(method, uri.path(), uri.query()) {
         Ok((operation, variables)) => (operation.name(), variables.into_iter().next()),
         Err(NoRoute::Method | NoRoute::Path) => ("Unknown", None),
     }
@@ -110,8 +111,8 @@ pub(crate) enum ObjectError {
     NoSuchVersion,
 }
 
-/// Whether a request needs no signature: only the download of a function's code, whose URL `GetFunction` gives out as
-/// AWS gives out a presigned one.
+/// Whether a request needs no signature: only the download of a function's or a layer's code, whose URL `GetFunction` or
+/// `GetLayerVersion` gives out as AWS gives out a presigned one.
 pub(crate) fn is_public(uri: &http::Uri) -> bool {
     uri.path().starts_with("/2015-03-31/code/")
 }
@@ -177,10 +178,11 @@ impl Lambda {
     /// The file or directory that can't be used, and what is wrong with it.
     pub(crate) async fn keep_in(&self, directory: PathBuf) -> Result<(), (PathBuf, String)> {
         let archive = Archive::open(directory);
-        let (functions, signing) = archive.load().await?;
+        let restored = archive.load().await?;
         let mut registry = self.registry();
-        registry.functions.extend(functions);
-        registry.signing.extend(signing);
+        registry.functions.extend(restored.functions);
+        registry.signing.extend(restored.signing);
+        registry.layers.extend(restored.layers);
         let _ = self.archive.set(archive);
         Ok(())
     }
@@ -203,7 +205,7 @@ impl Lambda {
     /// Answers one request.
     pub(crate) async fn handle(self: &Arc<Self>, request: http::Request<Bytes>, caller: Option<Principal>) -> Answer {
         let (parts, body) = request.into_parts();
-        let (operation, path) = match router::route(&parts.method, parts.uri.path()) {
+        let (operation, path) = match router::route(&parts.method, parts.uri.path(), parts.uri.query()) {
             Ok(found) => found,
             Err(none) => return Answer { operation: "Unknown", response: unrouted(none, &parts).response() },
         };
@@ -249,10 +251,17 @@ impl Lambda {
     /// Refuses what the caller may not do.
     fn permit(&self, operation: Operation, request: &Request) -> errors::Result<()> {
         let Some(caller) = &request.caller else { return Ok(()) };
+        let (resource, qualifier) = match operation {
+            Operation::GetLayerVersionByArn => (request.query("Arn").unwrap_or_default(), None),
+            Operation::GetLayerVersion | Operation::DeleteLayerVersion => {
+                (request.segment(0), Some(request.segment(1)))
+            }
+            _ => (request.segment(0), request.query("Qualifier").filter(|qualifier| !qualifier.is_empty())),
+        };
         let needs = permissions::of_lambda(&permissions::LambdaRequest {
             operation: operation.name(),
-            resource: request.segment(0),
-            qualifier: request.query("Qualifier").filter(|qualifier| !qualifier.is_empty()),
+            resource,
+            qualifier,
             region: &request.scope.region,
             body: &request.body,
         });
@@ -284,7 +293,7 @@ impl Lambda {
 
     fn throttle(&self, operation: Operation) -> Result<(), ApiError> {
         let allowed = match operation {
-            Operation::Invoke | Operation::InvokeAsync | Operation::DownloadCode => true,
+            Operation::Invoke | Operation::InvokeAsync | Operation::DownloadCode | Operation::DownloadLayer => true,
             Operation::GetFunction => self.get_function.take(),
             _ => self.control_plane.take(),
         };

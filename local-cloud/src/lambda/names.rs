@@ -29,6 +29,15 @@ impl Scope {
         }
     }
 
+    /// `arn:aws:lambda:REGION:ACCOUNT:layer:NAME[:VERSION]`.
+    pub(super) fn layer_arn(&self, name: &str, version: Option<u64>) -> String {
+        let arn = format!("arn:{}:lambda:{}:{}:layer:{name}", self.partition(), self.region, self.account);
+        match version {
+            Some(version) => format!("{arn}:{version}"),
+            None => arn,
+        }
+    }
+
     /// `arn:aws:lambda:REGION:ACCOUNT:code-signing-config:ID`.
     pub(super) fn code_signing_arn(&self, id: &str) -> String {
         format!("arn:{}:lambda:{}:{}:code-signing-config:{id}", self.partition(), self.region, self.account)
@@ -142,11 +151,13 @@ fn split(text: &str) -> Option<Parts<'_>> {
     valid.then_some(Parts { region, account, name, qualifier })
 }
 
-fn is_account(text: &str) -> bool {
+/// Whether a text is the 12-digit id of an account.
+pub(super) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether a text may be the name of a function or a layer.
+pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 

@@ -1,4 +1,4 @@
-//! Functions on disk: `functions.json`, and beside it one file for each package, named by its hash.
+//! Functions and layers on disk: `functions.json`, and beside it one file for each package, named by its hash.
 //!
 //! After each change the whole record is written anew and put in the place of the old one. It holds what functions
 //! will be when all that is under way has ended: after a restart nothing is `InProgress`. A package is kept once it was
@@ -18,6 +18,7 @@ use super::code::{Code, Origin};
 use super::configuration::Configuration;
 use super::deployment::{Artifact, Deployment};
 use super::function::{Alias, Function, Policy};
+use super::layers::{About, Layer, LayerVersion, Layers, Used};
 use super::operations::SigningConfig;
 use super::registry::Registry;
 use super::version::Version;
@@ -25,8 +26,16 @@ use super::version::Version;
 /// What went wrong, and with which file.
 type Fault = (PathBuf, String);
 
-/// Functions by name, and code signing configurations by id.
-type Restored = (BTreeMap<String, Function>, BTreeMap<String, SigningConfig>);
+/// What was kept.
+#[derive(Default)]
+pub(super) struct Restored {
+    /// By name.
+    pub(super) functions: BTreeMap<String, Function>,
+    /// By name.
+    pub(super) layers: BTreeMap<String, Layer>,
+    /// By id.
+    pub(super) signing: BTreeMap<String, SigningConfig>,
+}
 
 /// A directory that functions are kept in.
 pub(super) struct Archive {
@@ -40,6 +49,8 @@ pub(super) struct Archive {
 pub(super) struct Record {
     functions: Vec<FunctionRecord>,
     signing: BTreeMap<String, SigningConfig>,
+    #[serde(default)]
+    layers: BTreeMap<String, LayerRecord>,
     #[serde(skip)]
     packages: BTreeMap<String, Arc<Code>>,
 }
@@ -57,12 +68,34 @@ struct FunctionRecord {
 }
 
 #[derive(Serialize, Deserialize)]
+struct LayerRecord {
+    versions: BTreeMap<u64, LayerVersionRecord>,
+    last_version: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LayerVersionRecord {
+    sha256: String,
+    origin: Origin,
+    about: About,
+}
+
+/// A layer as a function has it. The layer itself may be deleted.
+#[derive(Serialize, Deserialize)]
+struct UsedRecord {
+    arn: String,
+    sha256: String,
+}
+
+#[derive(Serialize, Deserialize)]
 struct VersionRecord {
     function: String,
     version: String,
     region: String,
     configuration: Configuration,
     artifact: ArtifactRecord,
+    #[serde(default)]
+    layers: Vec<UsedRecord>,
     revision_id: String,
     last_modified: String,
 }
@@ -77,6 +110,8 @@ impl Record {
     /// What is to be kept of a registry.
     pub(super) fn of(registry: &Registry) -> Self {
         let mut packages = BTreeMap::new();
+        let layers = registry.layers.iter().map(|(name, layer)| (name.clone(), LayerRecord::of(layer, &mut packages)));
+        let layers = layers.collect();
         let mut keep = |version: &Version| VersionRecord::of(version, &mut packages);
         let functions = registry
             .functions
@@ -94,7 +129,7 @@ impl Record {
                 })
             })
             .collect();
-        Self { functions, signing: registry.signing.clone(), packages }
+        Self { functions, signing: registry.signing.clone(), layers, packages }
     }
 
     fn restore(self) -> Result<Restored, String> {
@@ -113,18 +148,46 @@ impl Record {
             function.code_signing_config = kept.code_signing_config;
             functions.insert(function.name.clone(), function);
         }
-        Ok((functions, self.signing))
+        let layers = self.layers.into_iter().map(|(name, layer)| Ok((name, layer.restore(packages)?)));
+        Ok(Restored { functions, layers: layers.collect::<Result<_, String>>()?, signing: self.signing })
     }
 
-    /// The hashes of all packages that functions have.
+    /// The hashes of all packages that functions and layers have.
     fn hashes(&self) -> BTreeSet<String> {
         let versions = self.functions.iter().flat_map(|f| std::iter::once(&f.latest).chain(f.versions.values()));
         let hash = |version: &VersionRecord| match &version.artifact {
             ArtifactRecord::Package { sha256, .. } => Some(sha256.clone()),
             ArtifactRecord::Image { .. } => None,
         };
-        versions.filter_map(hash).collect()
+        let used = versions.clone().flat_map(|version| version.layers.iter().map(|used| used.sha256.clone()));
+        let layers = self.layers.values().flat_map(|layer| layer.versions.values());
+        let of_layers = layers.map(|version| version.sha256.clone());
+        versions.filter_map(hash).chain(used).chain(of_layers).collect()
     }
+}
+
+impl LayerRecord {
+    fn of(layer: &Layer, packages: &mut BTreeMap<String, Arc<Code>>) -> Self {
+        let mut keep = |version: &LayerVersion| {
+            packages.insert(version.code.sha256.clone(), Arc::clone(&version.code));
+            let (origin, about) = (version.origin.clone(), version.about.clone());
+            LayerVersionRecord { sha256: version.code.sha256.clone(), origin, about }
+        };
+        let versions = layer.versions.iter().map(|(number, version)| (*number, keep(version))).collect();
+        Self { versions, last_version: layer.last_version }
+    }
+
+    fn restore(self, packages: &BTreeMap<String, Arc<Code>>) -> Result<Layer, String> {
+        let versions = self.versions.into_iter().map(|(number, kept)| {
+            let code = package(packages, &kept.sha256)?;
+            Ok((number, LayerVersion { code, origin: kept.origin, about: kept.about }))
+        });
+        Ok(Layer { versions: versions.collect::<Result<_, String>>()?, last_version: self.last_version })
+    }
+}
+
+fn package(packages: &BTreeMap<String, Arc<Code>>, sha256: &str) -> Result<Arc<Code>, String> {
+    packages.get(sha256).cloned().ok_or_else(|| format!("the package {sha256} is missing"))
 }
 
 impl VersionRecord {
@@ -143,12 +206,18 @@ impl VersionRecord {
             Artifact::Image { uri } => ArtifactRecord::Image { uri: uri.clone() },
             Artifact::Builtin { .. } => return None,
         };
+        let mut keep = |used: &Used| {
+            packages.insert(used.code.sha256.clone(), Arc::clone(&used.code));
+            UsedRecord { arn: used.arn.clone(), sha256: used.code.sha256.clone() }
+        };
+        let layers = deployment.layers.used().iter().map(&mut keep).collect();
         Some(Self {
             function: deployment.function.clone(),
             version: deployment.version.clone(),
             region: deployment.region.clone(),
             configuration: deployment.configuration.clone(),
             artifact,
+            layers,
             revision_id: version.revision_id.clone(),
             last_modified: version.last_modified.clone(),
         })
@@ -158,11 +227,14 @@ impl VersionRecord {
         let artifact = match self.artifact {
             ArtifactRecord::Image { uri } => Artifact::Image { uri },
             ArtifactRecord::Package { sha256, origin, kms_key_arn } => {
-                let code = packages.get(&sha256).ok_or_else(|| format!("the package {sha256} is missing"))?;
-                Artifact::Package { code: Arc::clone(code), origin, kms_key_arn }
+                Artifact::Package { code: package(packages, &sha256)?, origin, kms_key_arn }
             }
         };
-        let deployment = Deployment::new(&self.function, &self.version, &self.region, self.configuration, artifact);
+        let used = self.layers.into_iter();
+        let used = used.map(|used| Ok(Used { code: package(packages, &used.sha256)?, arn: used.arn }));
+        let layers = Layers::new(used.collect::<Result<_, String>>()?);
+        let (function, version, region) = (&self.function, &self.version, &self.region);
+        let deployment = Deployment::new(function, version, region, self.configuration, artifact, layers);
         Ok(Version::restored(deployment, self.revision_id, self.last_modified))
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::Objects;
 use super::errors::{ApiError, Result};
 use super::function::Function;
+use super::layers::Layer;
 use super::names::{FunctionRef, Scope};
 use super::operations::SigningConfig;
 use super::version::Failure;
@@ -19,6 +20,7 @@ use super::version::Failure;
 #[derive(Default)]
 pub(super) struct Registry {
     pub(super) functions: BTreeMap<String, Function>,
+    pub(super) layers: BTreeMap<String, Layer>,
     /// Code signing configurations by id.
     pub(super) signing: BTreeMap<String, SigningConfig>,
     /// What shall become of a function's next update, by the function's name.

@@ -29,8 +29,10 @@ operations! {
     DeleteFunction,
     DeleteFunctionCodeSigningConfig,
     DeleteFunctionConcurrency,
-    // Not AWS's: the target of `Code.Location`, which in AWS is a presigned URL of an internal bucket.
+    DeleteLayerVersion,
+    // Not AWS's: the targets of `Code.Location` and `Content.Location`, in AWS presigned URLs of an internal bucket.
     DownloadCode,
+    DownloadLayer,
     GetAccountSettings,
     GetAlias,
     GetCodeSigningConfig,
@@ -38,6 +40,8 @@ operations! {
     GetFunctionCodeSigningConfig,
     GetFunctionConcurrency,
     GetFunctionConfiguration,
+    GetLayerVersion,
+    GetLayerVersionByArn,
     GetPolicy,
     Invoke,
     InvokeAsync,
@@ -45,8 +49,11 @@ operations! {
     ListCodeSigningConfigs,
     ListFunctions,
     ListFunctionsByCodeSigningConfig,
+    ListLayerVersions,
+    ListLayers,
     ListTags,
     ListVersionsByFunction,
+    PublishLayerVersion,
     PublishVersion,
     PutFunctionCodeSigningConfig,
     PutFunctionConcurrency,
@@ -78,7 +85,7 @@ pub(super) enum NoRoute {
 }
 
 /// Finds the operation, and the decoded variable parts of the path.
-pub(super) fn route(method: &Method, path: &str) -> Result<(Operation, Vec<String>), NoRoute> {
+pub(super) fn route(method: &Method, path: &str, query: Option<&str>) -> Result<(Operation, Vec<String>), NoRoute> {
     use Operation as Op;
 
     let segments: Vec<String> = path.split('/').skip(1).map(percent_decode).collect();
@@ -87,6 +94,8 @@ pub(super) fn route(method: &Method, path: &str) -> Result<(Operation, Vec<Strin
     if segments.last() == Some(&"") {
         segments.pop();
     }
+    // Two operations have one path, and this tells them apart.
+    let one_layer = query.is_some_and(|query| query.split('&').any(|pair| pair == "find=LayerVersion"));
     let (get, post, put, delete) =
         (method == Method::GET, method == Method::POST, method == Method::PUT, method == Method::DELETE);
     let candidates: (&[(bool, Op)], &[&str]) = match *segments.as_slice() {
@@ -110,6 +119,7 @@ pub(super) fn route(method: &Method, path: &str) -> Result<(Operation, Vec<Strin
             (&[(delete, Op::RemovePermission)], &[name, statement])
         }
         ["2015-03-31", "code", name, version] => (&[(get, Op::DownloadCode)], &[name, version]),
+        ["2015-03-31", "code", "layer", name, version] => (&[(get, Op::DownloadLayer)], &[name, version]),
         ["2016-08-19", "account-settings"] => (&[(get, Op::GetAccountSettings)], &[]),
         ["2017-03-31", "tags", arn] => {
             (&[(get, Op::ListTags), (post, Op::TagResource), (delete, Op::UntagResource)], &[arn])
@@ -122,6 +132,13 @@ pub(super) fn route(method: &Method, path: &str) -> Result<(Operation, Vec<Strin
             ],
             &[name],
         ),
+        ["2018-10-31", "layers"] => (&[(get && one_layer, Op::GetLayerVersionByArn), (get, Op::ListLayers)], &[]),
+        ["2018-10-31", "layers", name, "versions"] => {
+            (&[(get, Op::ListLayerVersions), (post, Op::PublishLayerVersion)], &[name])
+        }
+        ["2018-10-31", "layers", name, "versions", version] => {
+            (&[(get, Op::GetLayerVersion), (delete, Op::DeleteLayerVersion)], &[name, version])
+        }
         ["2020-04-22", "code-signing-configs"] => {
             (&[(get, Op::ListCodeSigningConfigs), (post, Op::CreateCodeSigningConfig)], &[])
         }
@@ -157,14 +174,22 @@ mod tests {
 
     #[test]
     fn paths_lead_to_their_operations() {
-        let found = |method, path| route(&method, path).map(|(operation, path)| (operation.name(), path));
+        let found = |method, path| route(&method, path, None).map(|(operation, path)| (operation.name(), path));
         assert_eq!(found(Method::POST, "/2015-03-31/functions/"), Ok(("CreateFunction", vec![])));
         assert_eq!(
             found(Method::GET, "/2015-03-31/functions/arn%3Aaws%3Alambda/aliases/live"),
             Ok(("GetAlias", vec!["arn:aws:lambda".to_owned(), "live".to_owned()]))
         );
         assert_eq!(found(Method::PATCH, "/2015-03-31/functions"), Err(NoRoute::Method));
-        assert_eq!(found(Method::GET, "/2018-10-31/layers"), Err(NoRoute::Path));
+        assert_eq!(found(Method::GET, "/2018-10-31/layers/deps"), Err(NoRoute::Path));
         assert_eq!(found(Method::GET, "/"), Err(NoRoute::Path));
+    }
+
+    #[test]
+    fn a_layers_version_is_told_from_all_layers_by_the_query() {
+        let found = |query| route(&Method::GET, "/2018-10-31/layers", query).map(|(operation, _)| operation.name());
+        assert_eq!(found(None), Ok("ListLayers"));
+        assert_eq!(found(Some("CompatibleRuntime=nodejs22.x")), Ok("ListLayers"));
+        assert_eq!(found(Some("find=LayerVersion&Arn=arn%3Aaws")), Ok("GetLayerVersionByArn"));
     }
 }

@@ -6,6 +6,7 @@
 //! To remove thousands of files can take a disk more than a second. Nothing waits for it, neither whoever drops the last
 //! use of the code, nor the end of this process: it is left to a process of its own, which outlives this one.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -45,17 +46,38 @@ impl Drop for Unpacked {
     }
 }
 
-/// Unpacks a whole archive into a directory of its own. Blocks.
-pub(super) fn unpack<R: Read + Seek>(archive: R) -> io::Result<Unpacked> {
+/// Unpacks whole archives into one directory of their own, later ones over earlier ones. Blocks.
+pub(super) fn unpack<R: Read + Seek>(archives: impl IntoIterator<Item = R>) -> io::Result<Unpacked> {
     let directory = tempfile::Builder::new().prefix("local-lambda-task-").tempdir()?;
-    unpack_into(archive, directory.path())?;
+    let mut links = BTreeMap::new();
+    for archive in archives {
+        unpack_files(archive, directory.path(), &mut links)?;
+    }
+    make(links)?;
     Ok(Unpacked { directory })
 }
 
 /// Unpacks a whole archive into a directory. Blocks. An archive that can't be unpacked is an error of kind `InvalidData`.
 pub(crate) fn unpack_into<R: Read + Seek>(archive: R, directory: &Path) -> io::Result<()> {
+    let mut links = BTreeMap::new();
+    unpack_files(archive, directory, &mut links)?;
+    make(links)
+}
+
+/// Symbolic links that are to be made, with their targets.
+type Links = BTreeMap<PathBuf, String>;
+
+fn make(links: Links) -> io::Result<()> {
+    for (path, target) in links {
+        let _ = fs::remove_file(&path);
+        symlink(target, &path)?;
+    }
+    Ok(())
+}
+
+/// Everything but the links.
+fn unpack_files<R: Read + Seek>(archive: R, directory: &Path, links: &mut Links) -> io::Result<()> {
     let mut archive = ZipArchive::new(archive).map_err(invalid)?;
-    let mut links = Vec::new();
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(invalid)?;
         let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
@@ -75,18 +97,15 @@ pub(crate) fn unpack_into<R: Read + Seek>(archive: R, directory: &Path) -> io::R
         if mode.is_some_and(|mode| mode & FILE_TYPE == SYMLINK) {
             let mut target = String::new();
             entry.read_to_string(&mut target)?;
-            links.push((path, target));
+            links.insert(path, target);
             continue;
         }
         // A later entry of the same name replaces an earlier one, whatever its mode was.
         let _ = fs::remove_file(&path);
+        links.remove(&path);
         let mut file = File::create(&path)?;
         io::copy(&mut entry, &mut file)?;
         file.set_permissions(Permissions::from_mode(mode.map_or(0o644, |mode| mode & 0o777)))?;
-    }
-    for (path, target) in links {
-        let _ = fs::remove_file(&path);
-        symlink(target, &path)?;
     }
     Ok(())
 }
@@ -143,7 +162,7 @@ mod tests {
             zip.write_all(b"data").unwrap();
             zip.add_symlink("lib/link", "data.txt", SimpleFileOptions::default()).unwrap();
         });
-        let unpacked = unpack(zip).unwrap();
+        let unpacked = unpack([zip]).unwrap();
         let mode = |name: &str| fs::metadata(unpacked.path().join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode("bootstrap"), 0o755);
         assert_eq!(mode("lib/data.txt"), 0o640);
@@ -153,7 +172,8 @@ mod tests {
 
     #[test]
     fn what_was_unpacked_is_removed_after_the_last_use() {
-        let unpacked = unpack(archive(|zip| zip.add_directory("a/b", SimpleFileOptions::default()).unwrap())).unwrap();
+        let unpacked =
+            unpack([archive(|zip| zip.add_directory("a/b", SimpleFileOptions::default()).unwrap())]).unwrap();
         let path = unpacked.path().to_owned();
         drop(unpacked);
         let patience = Instant::now() + Duration::from_secs(30);
@@ -172,6 +192,40 @@ mod tests {
     }
 
     #[test]
+    fn a_later_archive_lies_over_an_earlier_one() {
+        let text = |zip: &mut zip::ZipWriter<Cursor<Vec<u8>>>, name: &str, text: &str| {
+            zip.start_file(name, SimpleFileOptions::default()).unwrap();
+            zip.write_all(text.as_bytes()).unwrap();
+        };
+        let first = archive(|zip| {
+            text(zip, "lib/both", "first");
+            text(zip, "lib/one", "first");
+            zip.add_symlink("lib/link", "one", SimpleFileOptions::default()).unwrap();
+        });
+        let second = archive(|zip| {
+            text(zip, "lib/both", "second");
+            text(zip, "lib/link", "no link");
+        });
+        let unpacked = unpack([first, second]).unwrap();
+        let read = |name: &str| fs::read_to_string(unpacked.path().join(name)).unwrap();
+        assert_eq!([read("lib/both"), read("lib/one"), read("lib/link")], ["second", "first", "no link"]);
+    }
+
+    #[test]
+    fn nothing_is_written_through_the_link_of_an_earlier_archive() {
+        let outside = tempfile::tempdir().unwrap();
+        let link = archive(|zip| {
+            zip.add_symlink("out", outside.path().to_str().unwrap(), SimpleFileOptions::default()).unwrap();
+        });
+        let file = archive(|zip| {
+            zip.start_file("out/evil", SimpleFileOptions::default()).unwrap();
+            zip.write_all(b"evil").unwrap();
+        });
+        assert!(unpack([link, file]).is_err());
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+
+    #[test]
     fn nothing_is_written_through_a_link() {
         let outside = tempfile::tempdir().unwrap();
         let zip = archive(|zip| {
@@ -180,7 +234,7 @@ mod tests {
             zip.write_all(b"evil").unwrap();
         });
         // The link can't be made where a directory is: the package is refused.
-        assert!(unpack(zip).is_err());
+        assert!(unpack([zip]).is_err());
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
     }
 }

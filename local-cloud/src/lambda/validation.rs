@@ -210,22 +210,22 @@ pub(super) fn check_environment(variables: &BTreeMap<String, String>) -> Result<
     Ok(())
 }
 
-/// At most five ARNs of layer versions.
+/// Architectures that Lambda has.
+pub(super) fn check_architectures(architectures: &[String], member: &str) -> Result<()> {
+    if architectures.iter().all(|architecture| matches!(architecture.as_str(), "x86_64" | "arm64")) {
+        return Ok(());
+    }
+    Err(constraint(
+        &format!("[{}]", architectures.join(", ")),
+        member,
+        "Member must satisfy constraint: [Member must satisfy enum value set: [x86_64, arm64]]",
+    ))
+}
+
+/// At most five layers.
 pub(super) fn check_layers(layers: &[String]) -> Result<()> {
     if layers.len() > 5 {
         return Err(ApiError::invalid("Cannot reference more than 5 layers."));
-    }
-    for arn in layers {
-        let fields: Vec<&str> = arn.split(':').collect();
-        let valid = matches!(fields.as_slice(), ["arn", _, "lambda", _, _, "layer", name, version]
-            if !name.is_empty() && version.parse::<u64>().is_ok());
-        if !valid {
-            return Err(constraint(
-                &format!("[{arn}]"),
-                "layers",
-                r"Member must satisfy constraint: [Member must satisfy regular expression pattern: arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+]",
-            ));
-        }
     }
     Ok(())
 }

@@ -253,6 +253,9 @@ impl Version {
             "RevisionId": self.revision_id,
         });
         merge(&mut shown, &deployment.configuration.members(&deployment.function, &scope.region));
+        if let Some(layers) = deployment.layers.shown() {
+            shown["Layers"] = layers;
+        }
         shown
     }
 

@@ -1,5 +1,5 @@
-//! Lambda's actions: named like the operations, but for invocations. A function's ARN ends with the qualifier where the
-//! request names one.
+//! Lambda's actions: named like the operations, but for invocations and for a layer's version by its ARN. A function's ARN
+//! ends with the qualifier where the request names one.
 
 use serde_json::Value;
 
@@ -12,8 +12,9 @@ const PASSED_TO: &str = "lambda.amazonaws.com";
 pub(crate) struct Asked<'a> {
     /// AWS's name of the operation.
     pub(crate) operation: &'a str,
-    /// What the path names: a function in any of the ways there are, an ARN, or nothing.
+    /// What the request names: a function or a layer in any of the ways there are, an ARN, or nothing.
     pub(crate) resource: &'a str,
+    /// Of a function, or the number of a layer's version.
     pub(crate) qualifier: Option<&'a str>,
     pub(crate) region: &'a str,
     pub(crate) body: &'a [u8],
@@ -23,24 +24,33 @@ pub(crate) struct Asked<'a> {
 pub(crate) fn of_lambda(asked: &Asked<'_>) -> Vec<Need> {
     let Asked { operation, resource, qualifier, region, .. } = *asked;
     let action = match operation {
-        // The download of a function's code is a presigned URL in AWS.
-        "DownloadCode" => return Vec::new(),
+        // The download of a package is a presigned URL in AWS.
+        "DownloadCode" | "DownloadLayer" => return Vec::new(),
         "Invoke" => "lambda:InvokeFunction".to_owned(),
+        "GetLayerVersionByArn" => "lambda:GetLayerVersion".to_owned(),
         operation => format!("lambda:{operation}"),
     };
     let body = || serde_json::from_slice::<Value>(asked.body).unwrap_or_default();
     match operation {
-        "ListFunctions" | "GetAccountSettings" | "ListCodeSigningConfigs" | "CreateCodeSigningConfig" => {
-            vec![Need::new(action, "*")]
+        "ListFunctions"
+        | "GetAccountSettings"
+        | "ListCodeSigningConfigs"
+        | "CreateCodeSigningConfig"
+        | "ListLayers"
+        | "ListLayerVersions" => vec![Need::new(action, "*")],
+        "PublishLayerVersion" | "GetLayerVersion" | "DeleteLayerVersion" => {
+            vec![Need::new(action, layer_arn(resource, qualifier, region))]
         }
+        "GetLayerVersionByArn" => vec![Need::new(action, resource)],
         "CreateFunction" => {
             let body = body();
             let function = function_arn(body["FunctionName"].as_str().unwrap_or_default(), None, region);
-            let mut needs = vec![Need::new(action, &*function)];
+            let mut needs = vec![with_layers(Need::new(action, &*function), &body)];
             if body["Tags"].as_object().is_some_and(|tags| !tags.is_empty()) {
                 needs.push(Need::new("lambda:TagResource", function));
             }
             needs.push(pass_role(body["Role"].as_str().unwrap_or_default(), PASSED_TO));
+            needs.extend(read_layers(&body));
             needs
         }
         "PutFunctionCodeSigningConfig" => {
@@ -48,13 +58,39 @@ pub(crate) fn of_lambda(asked: &Asked<'_>) -> Vec<Need> {
             vec![Need::new(&*action, function_arn(resource, None, region)), Need::new(&*action, config)]
         }
         "UpdateFunctionConfiguration" => {
-            let mut needs = vec![Need::new(action, function_arn(resource, None, region))];
-            needs.extend(body()["Role"].as_str().map(|role| pass_role(role, PASSED_TO)));
+            let body = body();
+            let mut needs = vec![with_layers(Need::new(action, function_arn(resource, None, region)), &body)];
+            needs.extend(body["Role"].as_str().map(|role| pass_role(role, PASSED_TO)));
+            needs.extend(read_layers(&body));
             needs
         }
         // Code signing configurations are named by ARNs.
         _ if resource.starts_with("arn:") && !resource.contains(":function:") => vec![Need::new(action, resource)],
         _ => vec![Need::new(action, function_arn(resource, qualifier, region))],
+    }
+}
+
+/// `lambda:Layer`, the condition key by which a policy limits what layers functions may have.
+fn with_layers(need: Need, body: &Value) -> Need {
+    layers(body).fold(need, |need, arn| need.with("lambda:Layer", arn))
+}
+
+/// To give a function layers, one must be allowed to read them:
+/// <https://docs.aws.amazon.com/lambda/latest/dg/adding-layers.html>.
+fn read_layers(body: &Value) -> impl Iterator<Item = Need> {
+    layers(body).map(|arn| Need::new("lambda:GetLayerVersion", arn))
+}
+
+fn layers(body: &Value) -> impl Iterator<Item = &str> {
+    body["Layers"].as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// The ARN of a layer or of one of its versions, however the layer is named.
+pub(crate) fn layer_arn(named: &str, version: Option<&str>, region: &str) -> String {
+    let name = named.rsplit_once(":layer:").map_or(named, |(_, name)| name);
+    match version {
+        Some(version) => arn("lambda", region, &format!("layer:{name}:{version}")),
+        None => arn("lambda", region, &format!("layer:{name}")),
     }
 }
 
@@ -89,6 +125,23 @@ mod tests {
         }
         assert_eq!(needs("Invoke", "api", Some("live"), ""), [format!("lambda:InvokeFunction {arn}:live")]);
         assert_eq!(needs("Invoke", "api:live", None, ""), [format!("lambda:InvokeFunction {arn}:live")]);
+    }
+
+    #[test]
+    fn a_layers_version_is_a_resource_and_a_listing_is_none() {
+        let layer = "arn:aws:lambda:eu-west-1:000000000000:layer:deps";
+        let version = format!("{layer}:3");
+        for named in ["deps", layer] {
+            assert_eq!(needs("PublishLayerVersion", named, None, ""), [format!("lambda:PublishLayerVersion {layer}")]);
+            assert_eq!(needs("GetLayerVersion", named, Some("3"), ""), [format!("lambda:GetLayerVersion {version}")]);
+            assert_eq!(needs("ListLayerVersions", named, None, ""), ["lambda:ListLayerVersions *"]);
+        }
+        assert_eq!(needs("GetLayerVersionByArn", &version, None, ""), [format!("lambda:GetLayerVersion {version}")]);
+        let body = format!(r#"{{"Layers": ["{version}"]}}"#);
+        assert_eq!(
+            needs("UpdateFunctionConfiguration", "api", None, &body)[1],
+            format!("lambda:GetLayerVersion {version}")
+        );
     }
 
     #[test]

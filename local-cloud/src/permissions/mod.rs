@@ -22,7 +22,7 @@ mod query;
 pub(crate) mod s3;
 
 pub(crate) use json::{log_stream, of_json};
-pub(crate) use lambda::{Asked as LambdaRequest, of_lambda, see_tags};
+pub(crate) use lambda::{Asked as LambdaRequest, layer_arn, of_lambda, see_tags};
 pub(crate) use query::of_query;
 
 use crate::iam::Need;

@@ -6,6 +6,7 @@
 
 mod bucket;
 mod function;
+mod layer;
 mod log_group;
 mod policy;
 mod properties;
@@ -125,6 +126,7 @@ enum Kind {
     Bucket,
     BucketPolicy,
     Function,
+    LayerVersion,
     LogGroup,
     ManagedPolicy,
     Permission,
@@ -146,7 +148,7 @@ struct Schema {
     attributes: &'static [&'static str],
 }
 
-const SCHEMAS: [Schema; 11] = [
+const SCHEMAS: [Schema; 12] = [
     Schema {
         kind: Kind::Alias,
         name: "AWS::Lambda::Alias",
@@ -208,6 +210,21 @@ const SCHEMAS: [Schema; 11] = [
             "VpcConfig",
         ],
         attributes: &["Arn"],
+    },
+    Schema {
+        kind: Kind::LayerVersion,
+        name: "AWS::Lambda::LayerVersion",
+        required: &["Content"],
+        immutable: &[
+            "CompatibleArchitectures",
+            "CompatibleRuntimes",
+            "Content",
+            "Description",
+            "LayerName",
+            "LicenseInfo",
+        ],
+        mutable: &[],
+        attributes: &["LayerVersionArn"],
     },
     Schema {
         kind: Kind::LogGroup,
@@ -344,6 +361,7 @@ impl Services {
             Kind::Bucket => bucket::create(self, place, wanted).await,
             Kind::BucketPolicy => bucket::create_policy(self, wanted).await,
             Kind::Function => function::create(self, place, wanted).await,
+            Kind::LayerVersion => layer::create(self, place, wanted).await,
             Kind::LogGroup => log_group::create(self, place, wanted).await,
             Kind::ManagedPolicy => policy::create_managed(self, place, wanted).await,
             Kind::Permission => function::create_permission(self, place, wanted).await,
@@ -373,7 +391,7 @@ impl Services {
             Kind::Policy => policy::update(self, physical_id, before, wanted).await,
             Kind::Role => role::update(self, physical_id, before, wanted).await,
             Kind::Stack => Err(no_service()),
-            Kind::Permission | Kind::Version => {
+            Kind::LayerVersion | Kind::Permission | Kind::Version => {
                 Err(Failure::handler(&format!("{kind} cannot be updated in place"), "NotUpdatable"))
             }
         }
@@ -387,6 +405,7 @@ impl Services {
             Kind::Bucket => bucket::delete(self, physical_id).await,
             Kind::BucketPolicy => bucket::delete_policy(self, physical_id).await,
             Kind::Function => function::delete(self, place, physical_id).await,
+            Kind::LayerVersion => layer::delete(self, place, physical_id).await,
             Kind::LogGroup => log_group::delete(self, place, physical_id).await,
             Kind::ManagedPolicy => policy::delete_managed(self, physical_id).await,
             Kind::Permission => function::delete_permission(self, place, physical_id, last).await,

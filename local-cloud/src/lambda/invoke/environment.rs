@@ -3,10 +3,15 @@
 //! They are those of AWS, with the endpoint of the local cloud. The credentials are those of a session of the function's
 //! role where policies are enforced, else the account's. Of the server's own environment
 //! only `PATH` and `TMPDIR` go in: functions run on the host's programs.
+//!
+//! Processes of the host have no `/opt`. The variables that lead there in Lambda lead to where the function's layers are
+//! unpacked: `NODE_PATH`, `PYTHONPATH` in place of the directories that Python adds by itself, `PATH` and
+//! `LD_LIBRARY_PATH`.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use super::runtimes::Launch;
 use crate::iam::SessionKeys;
@@ -33,7 +38,7 @@ pub(super) fn variables(
 ) -> BTreeMap<String, OsString> {
     let configuration = &deployment.configuration;
     let runtime = configuration.runtime.as_deref().unwrap_or_default();
-    let node_path = launch.task_root.join("node_modules");
+    let inherited = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
     let own: [(&str, OsString); 21] = [
         ("AWS_DEFAULT_REGION", deployment.region.as_str().into()),
         ("AWS_REGION", deployment.region.as_str().into()),
@@ -54,11 +59,14 @@ pub(super) fn variables(
         ("_HANDLER", configuration.handler.as_deref().unwrap_or_default().into()),
         ("LANG", "en_US.UTF-8".into()),
         ("TZ", ":UTC".into()),
-        ("NODE_PATH", node_path.into_os_string()),
-        ("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())),
+        ("NODE_PATH", launch.task_root.join("node_modules").into_os_string()),
+        ("PATH", inherited.clone()),
     ];
     let mut variables: BTreeMap<String, OsString> =
         own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    if let Some(opt) = &launch.opt {
+        variables.extend(of_layers(opt.path(), runtime, &launch.task_root, &inherited));
+    }
     variables.extend(SessionKeys::variables(place.keys));
     if let Some(directory) = std::env::var_os("TMPDIR") {
         variables.insert("TMPDIR".to_owned(), directory);
@@ -66,5 +74,31 @@ pub(super) fn variables(
     variables.extend(place.environment.iter().map(|(name, value)| (name.clone(), value.into())));
     // Last: a function may set what isn't reserved, an endpoint for example.
     variables.extend(configuration.environment.iter().map(|(name, value)| (name.clone(), value.into())));
+    variables
+}
+
+/// The variables that lead to layers, in the order in which Lambda looks: see "Layer paths for each Lambda runtime" in its
+/// guide. `runtime` is for example `nodejs22.x` or `python3.12`.
+fn of_layers(opt: &Path, runtime: &str, task_root: &Path, inherited: &OsStr) -> BTreeMap<String, OsString> {
+    let mut variables = BTreeMap::new();
+    let mut set = |name: &str, directories: Vec<PathBuf>| {
+        // A directory that can't be in a list, for a colon in its name, is none that this process made.
+        if let Ok(joined) = std::env::join_paths(directories) {
+            variables.insert(name.to_owned(), joined);
+        }
+    };
+    let path = std::env::split_paths(inherited).chain([opt.join("bin")]).collect();
+    set("PATH", path);
+    if opt.join("lib").is_dir() {
+        set("LD_LIBRARY_PATH", vec![task_root.to_owned(), task_root.join("lib"), opt.join("lib")]);
+    }
+    if let Some(version) = runtime.strip_prefix("nodejs") {
+        let major = version.split('.').next().unwrap_or_default();
+        let of_version = opt.join(format!("nodejs/node{major}/node_modules"));
+        set("NODE_PATH", vec![of_version, opt.join("nodejs/node_modules"), task_root.join("node_modules")]);
+    }
+    if runtime.starts_with("python") {
+        set("PYTHONPATH", vec![opt.join(format!("python/lib/{runtime}/site-packages")), opt.join("python")]);
+    }
     variables
 }

@@ -36,8 +36,8 @@ pub(super) struct Worker {
     watchdog: Arc<Watchdog>,
     /// MB.
     peak_memory: u64,
-    /// The code stays unpacked for as long as the process may read it.
-    _unpacked: Option<Arc<Unpacked>>,
+    /// Code and layers stay unpacked for as long as the process may read them.
+    _unpacked: [Option<Arc<Unpacked>>; 2],
 }
 
 /// How an initialisation ended.
@@ -90,7 +90,8 @@ impl Worker {
         let group = child.id().ok_or_else(|| io::Error::other("the process has no id"))?;
         let output = Output::collect(child.stdout.take(), child.stderr.take(), log.clone());
         watchdog.watch(group).await;
-        Ok(Self { deployment, child, group, api, output, log, watchdog, peak_memory: 0, _unpacked: launch.unpacked })
+        let unpacked = [launch.unpacked, launch.opt];
+        Ok(Self { deployment, child, group, api, output, log, watchdog, peak_memory: 0, _unpacked: unpacked })
     }
 
     /// Waits for the first poll.

@@ -34,6 +34,8 @@ pub(super) struct Launch {
     pub(super) runtime_dir: PathBuf,
     /// Keeps the code there for as long as the process needs it.
     pub(super) unpacked: Option<Arc<Unpacked>>,
+    /// What lies in `/opt` in Lambda: the function's layers.
+    pub(super) opt: Option<Arc<Unpacked>>,
 }
 
 /// Finds interpreters, and lays the runtime clients ready.
@@ -57,16 +59,14 @@ impl Runtimes {
                 ));
             }
         };
-        let unpacked = code.directory().await.map_err(|e| match e.kind() {
-            io::ErrorKind::InvalidData => {
-                ApiError::new(ErrorKind::InvalidZipFile, format!("Lambda could not unzip the deployment package: {e}"))
-            }
-            _ => internal(e),
-        })?;
+        let unpacked = code.directory().await.map_err(not_unpacked)?;
+        let opt = deployment.layers.directory().await.map_err(not_unpacked)?;
         let task_root = unpacked.path().to_owned();
         let runtime = deployment.configuration.runtime.as_deref().unwrap_or_default();
         let (program, arguments) = if runtime.starts_with("provided") {
-            (task_root.join("bootstrap"), Vec::new())
+            let own = task_root.join("bootstrap");
+            let of_layer = opt.as_ref().map(|opt| opt.path().join("bootstrap")).filter(|file| file.exists());
+            (of_layer.filter(|_| !own.exists()).unwrap_or(own), Vec::new())
         } else if runtime.starts_with("nodejs") {
             let node = self.interpreter(&["node"], &["-p", "process.execPath"], runtime).await?;
             (node, vec![runtime_dir.join("node.mjs").into()])
@@ -80,7 +80,7 @@ impl Runtimes {
                 format!("The local cloud runs functions of provided.*, nodejs* and python*, not of {runtime}"),
             ));
         };
-        Ok(Launch { program, arguments, task_root, runtime_dir, unpacked: Some(unpacked) })
+        Ok(Launch { program, arguments, task_root, runtime_dir, unpacked: Some(unpacked), opt })
     }
 
     /// The directory with our runtime clients.
@@ -133,7 +133,18 @@ fn builtin(command: &[OsString], runtime_dir: PathBuf) -> Result<Launch> {
         task_root: runtime_dir.clone(),
         runtime_dir,
         unpacked: None,
+        opt: None,
     })
+}
+
+fn not_unpacked(error: io::Error) -> ApiError {
+    match error.kind() {
+        io::ErrorKind::InvalidData => {
+            let message = format!("Lambda could not unzip the deployment package: {error}");
+            ApiError::new(ErrorKind::InvalidZipFile, message)
+        }
+        _ => internal(error),
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used as a function of an error")]

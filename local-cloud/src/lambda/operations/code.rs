@@ -3,13 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::lambda::Lambda;
-use crate::lambda::code::{Code, ObjectRef, Origin};
+use crate::lambda::code::{Code, ObjectRef, Origin, url_hash};
 use crate::lambda::configuration::{PackageType, merge};
 use crate::lambda::deployment::{Artifact, Deployment};
 use crate::lambda::errors::{ApiError, Result};
@@ -144,7 +145,9 @@ pub(super) async fn update(lambda: &Arc<Lambda>, request: &Request) -> Result<Re
     let shown = function.latest.shown();
     let mut configuration = shown.configuration.clone();
     configuration.set_architectures(input.architectures)?;
-    let deployment = Deployment::new(&wanted.name, LATEST, &shown.region, configuration, artifact);
+    let layers = Arc::clone(&shown.layers);
+    layers.check_size(artifact.code())?;
+    let deployment = Deployment::new(&wanted.name, LATEST, &shown.region, configuration, artifact, layers);
     if input.dry_run {
         let mut described = function.latest.describe(&deployment, &request.scope, None);
         merge(&mut described, &function.latest.status());
@@ -204,11 +207,7 @@ pub(super) fn location(version: &Version, endpoint: &str) -> Value {
                 shown["SourceKMSKeyArn"] = key.as_str().into();
             }
             if let Origin::Referenced(object) = origin {
-                shown["ResolvedS3Object"] = json!({
-                    "S3Bucket": object.bucket,
-                    "S3Key": object.key,
-                    "S3ObjectVersion": object.version,
-                });
+                shown["ResolvedS3Object"] = object.shown();
             }
             shown
         }
@@ -217,7 +216,7 @@ pub(super) fn location(version: &Version, endpoint: &str) -> Value {
 
 /// The URL of a zip. It names the code by its hash: after an update it leads nowhere.
 fn url(deployment: &Deployment, endpoint: &str) -> String {
-    let hash = deployment.artifact.sha256().replace('+', "-").replace('/', "_").replace('=', "");
+    let hash = url_hash(deployment.artifact.sha256());
     let version = deployment.version.replace('$', "%24");
     format!("{endpoint}/2015-03-31/code/{}/{version}?CodeSha256={hash}", deployment.function)
 }
@@ -237,8 +236,12 @@ pub(super) fn download(lambda: &Lambda, request: &Request) -> Result<Reply> {
         }
         Arc::clone(deployment.artifact.code().ok_or_else(gone)?)
     };
-    let whole = code.bytes();
-    // As from S3, which is where the location leads in AWS.
+    Ok(sent(request, code.bytes()))
+}
+
+/// A zip as the answer to its download, or the range of it that is asked for: as from S3, which is where locations lead in
+/// AWS.
+pub(super) fn sent(request: &Request, whole: Bytes) -> Reply {
     let size = whole.len();
     let range = request.header("range").and_then(|asked| range_of(asked, size));
     let mut response = http::Response::new(match range.clone() {
@@ -253,7 +256,7 @@ pub(super) fn download(lambda: &Lambda, request: &Request) -> Result<Reply> {
         headers.insert(CONTENT_RANGE, shown);
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
-    Ok(response)
+    response
 }
 
 /// The bytes that a single range means (RFC 9110 14.1.2). `None`: it is answered with the whole, as S3 does with ranges

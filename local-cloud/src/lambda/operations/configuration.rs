@@ -9,6 +9,7 @@ use crate::lambda::Lambda;
 use crate::lambda::configuration::Settings;
 use crate::lambda::deployment::Deployment;
 use crate::lambda::errors::Result;
+use crate::lambda::layers::Layers;
 use crate::lambda::names::LATEST;
 use crate::lambda::request::{Reply, Request, ok};
 
@@ -25,6 +26,7 @@ pub(super) fn update(lambda: &Arc<Lambda>, request: &Request) -> Result<Reply> {
     let wanted = request.function()?;
     let input: UpdateFunctionConfiguration = request.input()?;
     let mut registry = lambda.registry();
+    let found = input.settings.layers().map(|arns| Layers::find(&registry.layers, arns, &request.scope));
     let function = registry.function(&wanted, &request.scope, lambda.objects())?;
     require_latest(&wanted)?;
     function.latest.require_settled(&wanted.arn(&request.scope))?;
@@ -32,10 +34,13 @@ pub(super) fn update(lambda: &Arc<Lambda>, request: &Request) -> Result<Reply> {
     let shown = function.latest.shown();
     let mut configuration = shown.configuration.clone();
     configuration.apply(input.settings)?;
+    let layers = found.transpose()?.unwrap_or_else(|| Arc::clone(&shown.layers));
+    layers.check_size(shown.artifact.code())?;
     if configuration.role != shown.configuration.role {
         lambda.require_assumable(&configuration.role)?;
     }
-    let deployment = Deployment::new(&wanted.name, LATEST, &shown.region, configuration, shown.artifact.clone());
+    let artifact = shown.artifact.clone();
+    let deployment = Deployment::new(&wanted.name, LATEST, &shown.region, configuration, artifact, layers);
     let (at, failure) = registry.take_fate(&wanted.name, lambda.settings().update_delay);
     lambda.see_through(&deployment.artifact, at);
     let function = registry.function(&wanted, &request.scope, lambda.objects())?;

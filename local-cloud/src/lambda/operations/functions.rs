@@ -12,6 +12,7 @@ use crate::lambda::configuration::{Configuration, PackageType, Settings};
 use crate::lambda::deployment::{Artifact, Deployment};
 use crate::lambda::errors::{ApiError, Result};
 use crate::lambda::function::Function;
+use crate::lambda::layers::Layers;
 use crate::lambda::names::{FunctionRef, LATEST, constraint};
 use crate::lambda::request::{Reply, Request, created, no_content, ok};
 use crate::lambda::version::Version;
@@ -49,17 +50,19 @@ pub(super) async fn create(lambda: &Arc<Lambda>, request: &Request) -> Result<Re
     super::tags::check(&input.tags)?;
     lambda.registry().require_absent(&wanted.name)?;
     lambda.require_assumable(&configuration.role)?;
+    let layers = Layers::find(&lambda.registry().layers, &configuration.layers, &request.scope)?;
     let signing =
         input.code_signing_config_arn.map(|arn| lambda.registry().require_signing_config(&arn, &request.scope));
     let signing = signing.transpose()?;
     lambda.registry().require_unsigned_allowed(signing.as_deref())?;
     let code = input.code.ok_or_else(|| constraint("null", "code", "Member must not be null"))?;
     let artifact = code.load(lambda, request, package_type, "CreateFunction").await?;
+    layers.check_size(artifact.code())?;
 
     let mut registry = lambda.registry();
     registry.require_absent(&wanted.name)?;
     let (at, failure) = registry.take_fate(&wanted.name, lambda.settings().create_delay);
-    let deployment = Deployment::new(&wanted.name, LATEST, &request.scope.region, configuration, artifact);
+    let deployment = Deployment::new(&wanted.name, LATEST, &request.scope.region, configuration, artifact, layers);
     lambda.see_through(&deployment.artifact, at);
     let mut function = Function::new(Version::pending(deployment, at, failure.clone()));
     function.tags = input.tags;
@@ -201,7 +204,7 @@ impl Lambda {
         configuration: Configuration,
         artifact: Artifact,
     ) {
-        let deployment = Deployment::new(name, LATEST, region, configuration, artifact);
+        let deployment = Deployment::new(name, LATEST, region, configuration, artifact, Arc::default());
         let stand_in = || Function::new(Version::active(deployment));
         self.registry().functions.entry(name.to_owned()).or_insert_with(stand_in);
     }

@@ -6,6 +6,7 @@ mod code;
 mod concurrency;
 mod configuration;
 mod functions;
+mod layers;
 mod permissions;
 mod signing;
 mod tags;
@@ -30,6 +31,13 @@ pub(super) async fn perform(lambda: &Arc<Lambda>, operation: Operation, request:
         Operation::DeleteFunction => functions::delete(lambda, request),
         Operation::UpdateFunctionCode => code::update(lambda, request).await,
         Operation::DownloadCode => code::download(lambda, request),
+        Operation::PublishLayerVersion => layers::publish(lambda, request).await,
+        Operation::GetLayerVersion => layers::get(lambda, request),
+        Operation::GetLayerVersionByArn => layers::get_by_arn(lambda, request),
+        Operation::ListLayers => layers::list(lambda, request),
+        Operation::ListLayerVersions => layers::list_versions(lambda, request),
+        Operation::DeleteLayerVersion => layers::delete(lambda, request),
+        Operation::DownloadLayer => layers::download(lambda, request),
         Operation::UpdateFunctionConfiguration => configuration::update(lambda, request),
         Operation::PublishVersion => versions::publish(lambda, request),
         Operation::ListVersionsByFunction => versions::list(lambda, request),

@@ -50,7 +50,7 @@ const OURS: Tool = Tool {
 };
 
 /// All of them, ours first.
-pub(crate) const TOOLS: [Tool; 8] = [
+pub(crate) const TOOLS: [Tool; 9] = [
     OURS,
     Tool { name: "quickdeploy-watch", title: "quickdeploy watch", watches: true, ..OURS },
     Tool { name: "original", title: "the original, in Python 3", needs: &[Peer::Python], ..OURS },
@@ -64,6 +64,7 @@ pub(crate) const TOOLS: [Tool; 8] = [
     },
     Tool { name: "aws-s3", title: "zip -u, aws s3 + lambda", needs: &[Peer::Python], ..OURS },
     Tool { name: "sam", title: "sam sync --code", needs: &[Peer::Sam], finds_functions: false, ..OURS },
+    Tool { name: "sam-layer", title: "sam sync --code, layer", needs: &[Peer::Sam], finds_functions: false, ..OURS },
     Tool { name: "cdk", title: "cdk deploy --hotswap", needs: &[Peer::Node], finds_functions: false, ..OURS },
     Tool {
         name: "osls",

@@ -6,6 +6,8 @@
 mod change_sets;
 #[path = "cloudformation_it/failures.rs"]
 mod failures;
+#[path = "cloudformation_it/layers.rs"]
+mod layers;
 #[path = "cloudformation_it/nested.rs"]
 mod nested;
 #[path = "cloudformation_it/restarts.rs"]

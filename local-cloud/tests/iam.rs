@@ -318,3 +318,47 @@ async fn what_a_principal_may_do_can_be_simulated() {
     let nobody = ask(&root, "arn:aws:iam::000000000000:role/nobody").send().await;
     assert_eq!(refused(nobody).0, "NoSuchEntity");
 }
+
+#[tokio::test]
+async fn a_layer_takes_the_right_to_read_it_and_policies_say_which_layers_functions_may_have() {
+    let layer = |name: &str| format!("arn:aws:lambda:us-east-1:000000000000:layer:{name}");
+    let functions = "arn:aws:lambda:us-east-1:000000000000:function:*";
+    let approved = json!({
+        "Effect": "Allow",
+        "Action": ["lambda:UpdateFunctionConfiguration", "lambda:GetFunction"],
+        "Resource": functions,
+        "Condition": { "ForAllValues:StringLike": { "lambda:Layer": format!("{}:*", layer("approved")) } },
+    });
+    let read = allow(&["lambda:GetLayerVersion", "lambda:PublishLayerVersion"], &layer("approved*"));
+    let (_cloud, root, dev) = cloud(json!([approved, read, allow(&["lambda:ListLayers"], "*")])).await;
+    let publish = async |lambda: &aws_sdk_lambda::Client, name: &str| {
+        let content = aws_sdk_lambda::types::LayerVersionContentInput::builder().zip_file(zip().into()).build();
+        lambda.publish_layer_version().layer_name(name).content(content).send().await
+    };
+    publish(&dev.lambda, "approved").await.unwrap();
+    let (_, message, status) = refused(publish(&dev.lambda, "other").await);
+    assert_eq!((message, status), (words("lambda:PublishLayerVersion", &layer("other")), 403));
+    publish(&root.lambda, "other").await.unwrap();
+    publish(&root.lambda, "approved-too").await.unwrap();
+
+    dev.lambda.list_layers().send().await.unwrap();
+    dev.lambda.get_layer_version_by_arn().arn(format!("{}:1", layer("approved"))).send().await.unwrap();
+    let other = format!("{}:1", layer("other"));
+    let (_, message, _) = refused(dev.lambda.get_layer_version_by_arn().arn(&other).send().await);
+    assert_eq!(message, words("lambda:GetLayerVersion", &other));
+
+    let code = aws_sdk_lambda::types::FunctionCode::builder().zip_file(zip().into()).build();
+    let create = root.lambda.create_function().function_name("api").code(code).handler("index.handler");
+    let create = create.runtime(aws_sdk_lambda::types::Runtime::Nodejs22x).role("arn:aws:iam::000000000000:role/r");
+    create.send().await.unwrap();
+    while root.lambda.get_function_configuration().function_name("api").send().await.unwrap().state()
+        == Some(&aws_sdk_lambda::types::State::Pending)
+    {}
+    let give =
+        async |arn: &str| dev.lambda.update_function_configuration().function_name("api").layers(arn).send().await;
+    give(&format!("{}:1", layer("approved"))).await.unwrap();
+    // Readable, but not among those that functions may have.
+    let (code, message, _) = refused(give(&format!("{}:1", layer("approved-too"))).await);
+    let function = "arn:aws:lambda:us-east-1:000000000000:function:api";
+    assert_eq!((&*code, message), ("AccessDeniedException", words("lambda:UpdateFunctionConfiguration", function)));
+}

@@ -12,5 +12,7 @@ mod function_logs;
 mod invocation;
 #[path = "lambda_it/languages.rs"]
 mod languages;
+#[path = "lambda_it/layers.rs"]
+mod layers;
 #[path = "lambda_it/support.rs"]
 mod support;

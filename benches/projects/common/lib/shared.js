@@ -5,6 +5,9 @@
 const { existsSync, readdirSync } = require('node:fs');
 const { join } = require('node:path');
 
+// A deployment without the dependencies fails, wherever a tool puts them.
+require.resolve('handlebars');
+
 const SHARED = 0;
 
 const GENERATED = join(__dirname, '../src/generated');

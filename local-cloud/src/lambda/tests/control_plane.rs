@@ -389,9 +389,9 @@ async fn a_listing_goes_on_where_its_marker_says() {
 #[tokio::test]
 async fn an_operation_that_is_not_there_is_refused_by_name() {
     let bench = Bench::new();
-    let refused = bench.get("/2018-10-31/layers").await;
+    let refused = bench.get("/2015-03-31/event-source-mappings").await;
     assert_eq!(refused.error.as_deref(), Some("NotImplementedException"));
-    assert!(refused.body["message"].as_str().unwrap().contains("GET /2018-10-31/layers"));
+    assert!(refused.body["message"].as_str().unwrap().contains("GET /2015-03-31/event-source-mappings"));
 }
 
 #[tokio::test]

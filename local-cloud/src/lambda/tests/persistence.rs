@@ -81,6 +81,37 @@ async fn packages_that_no_function_has_are_removed() {
 }
 
 #[tokio::test]
+async fn layers_are_kept_and_functions_keep_those_that_were_deleted() {
+    let directory = tempfile::tempdir().unwrap();
+    let bench = kept_in(directory.path()).await;
+    let versions = "/2018-10-31/layers/deps/versions";
+    for text in ["1", "2"] {
+        let input = json!({ "Content": { "ZipFile": encoded(&zipped(&[("n", text)])) }, "LicenseInfo": "MIT" });
+        assert_eq!(bench.send(Method::POST, versions, input).await.status, 201);
+    }
+    bench.create("f", "python3.12", "app.handler", FILES).await;
+    let arn = "arn:aws:lambda:us-east-1:000000000000:layer:deps:1";
+    let configuration = "/2015-03-31/functions/f/configuration";
+    let set = bench.send(Method::PUT, configuration, json!({ "Layers": [arn] })).await;
+    assert_eq!(set.status, 200);
+    bench.send(Method::DELETE, &format!("{versions}/1"), Value::Null).await;
+    let listed = bench.get(versions).await.body;
+
+    let again = kept_in(directory.path()).await;
+    assert_eq!(again.get(versions).await.body, listed);
+    assert_eq!(listed["LayerVersions"][0]["Version"], 2);
+    assert_eq!(again.configuration("f").await["Layers"], set.body["Layers"]);
+    let input = json!({ "Content": { "ZipFile": encoded(&zipped(&[("n", "3")])) } });
+    assert_eq!(again.send(Method::POST, versions, input).await.body["Version"], 3);
+
+    // Two versions of the layer, the function, and the version that only the function has.
+    let zips = || std::fs::read_dir(directory.path().join("lambda")).unwrap().count() - 1;
+    assert_eq!(zips(), 4);
+    again.send(Method::PUT, configuration, json!({ "Layers": [] })).await;
+    assert_eq!(zips(), 3);
+}
+
+#[tokio::test]
 async fn a_damaged_package_is_named() {
     let directory = tempfile::tempdir().unwrap();
     kept_in(directory.path()).await.create("f", "python3.12", "app.handler", FILES).await;

@@ -12,6 +12,7 @@
 mod record;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -37,8 +38,9 @@ pub struct Directory {
     bytes: Bytes,
     /// Offset of the directory: where the last entry's span ends.
     start: u64,
-    /// In the order in which the entries stand in the archive.
-    records: Vec<Record>,
+    /// In the order in which the entries stand in the archive. Shared, as the bytes are: of many thousands a copy costs more
+    /// than a comparison.
+    records: Arc<Vec<Record>>,
     comment: Vec<u8>,
 }
 
@@ -131,7 +133,7 @@ impl Directory {
         if !records.is_sorted_by_key(|record| record.offset) {
             records.sort_by_key(|record| record.offset);
         }
-        let directory = Self { bytes, start, records, comment: end.comment.clone() };
+        let directory = Self { bytes, start, records: Arc::new(records), comment: end.comment.clone() };
         directory.check_spans()?;
         directory.check_names()?;
         Ok(directory)

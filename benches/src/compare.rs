@@ -16,8 +16,10 @@ use crate::tools::{TOOLS, Tool};
 const BUDGET: f64 = 60.0;
 /// so many for one line at a smaller size, not at a larger one,
 const TOO_SLOW_FOR_MORE: f64 = 200.0;
-/// and so many for one line of one handler, not for the other edits.
-const TOO_SLOW_FOR_OTHERS: f64 = 15.0;
+/// so many for one line of one handler, not for the other edits,
+const TOO_SLOW_FOR_OTHERS: f64 = 30.0;
+/// and so many, only once for each of those.
+const ONCE_FOR_OTHERS: f64 = 5.0;
 
 /// What is compared.
 #[derive(Clone, Debug)]
@@ -118,9 +120,7 @@ pub(crate) fn compare(wanted: &Wanted, programs: &Programs, progress: &Progress)
         }
     }
     for edit in &wanted.edits {
-        if *edit != Edit::OneLine {
-            leave_out_the_slow(&mut compared, *edit);
-        }
+        let once = if *edit == Edit::OneLine { Vec::new() } else { leave_out_the_slow(&mut compared, *edit) };
         // In turns, so that what disturbs the machine for a while disturbs all of them.
         for round in 1..=wanted.runs {
             for (tool, stage) in &mut stages {
@@ -128,7 +128,8 @@ pub(crate) fn compare(wanted: &Wanted, programs: &Programs, progress: &Progress)
                     continue;
                 };
                 let spent: f64 = result.runs.iter().map(|run| run.wall).sum();
-                if result.trouble.is_some() || spent > BUDGET {
+                let done = round > 1 && once.contains(&result.tool);
+                if done || result.trouble.is_some() || spent > BUDGET {
                     continue;
                 }
                 progress.say(&format!(
@@ -156,15 +157,13 @@ pub(crate) fn compare(wanted: &Wanted, programs: &Programs, progress: &Progress)
     Ok(compared)
 }
 
-/// Who takes long for one line sends the whole zip, whatever was edited: other edits would show the same again.
-fn leave_out_the_slow(compared: &mut [Compared], edit: Edit) {
+/// Leaves out those that took too long for one line, and tells which of the others are run once only.
+fn leave_out_the_slow(compared: &mut [Compared], edit: Edit) -> Vec<String> {
     let one_line = compared.iter().filter(|it| it.edit == Edit::OneLine);
-    let slow: Vec<_> = one_line
-        .filter_map(|it| Some((it.tool.clone(), it.wall()?.median)))
-        .filter(|(_, seconds)| *seconds > TOO_SLOW_FOR_OTHERS)
-        .collect();
+    let took: Vec<_> = one_line.filter_map(|it| Some((it.tool.clone(), it.wall()?.median))).collect();
     for it in compared.iter_mut().filter(|it| it.edit == edit && it.trouble.is_none()) {
-        let of_tool = slow.iter().find(|(tool, _)| *tool == it.tool);
-        it.trouble = of_tool.map(|(_, seconds)| format!("not run: it took {seconds:.0} s for one line"));
+        let slow = took.iter().find(|(tool, seconds)| *tool == it.tool && *seconds > TOO_SLOW_FOR_OTHERS);
+        it.trouble = slow.map(|(_, seconds)| format!("not run: it took {seconds:.0} s for one line"));
     }
+    took.into_iter().filter(|(_, seconds)| *seconds > ONCE_FOR_OTHERS).map(|(tool, _)| tool).collect()
 }

@@ -94,9 +94,8 @@ impl Stacks<'_> {
             let known: BTreeSet<String> = log.nested.keys().cloned().collect();
             log.learn_of_nested(&inner);
             unread.extend(log.nested.keys().filter(|id| !known.contains(*id)).cloned());
-            new.extend(inner);
+            new = merged(new, inner);
         }
-        new.sort_by_key(|event| event.at);
         Ok(new)
     }
 
@@ -137,6 +136,22 @@ impl Stacks<'_> {
             Err(error) => Err(self.explain("could not read the stack's events", &error)),
         }
     }
+}
+
+/// The events of a stack and of one that is nested in it, each oldest first, in one order of time. Of those of the same
+/// millisecond, what is in the nested stack is over before the outer resource is, and begins after it.
+fn merged(outer: Vec<Event>, inner: Vec<Event>) -> Vec<Event> {
+    let mut all = Vec::with_capacity(outer.len() + inner.len());
+    let mut inner = inner.into_iter().peekable();
+    for event in outer {
+        let ends = event.is_complete() || event.is_failure();
+        while let Some(before) = inner.next_if(|it| it.at < event.at || (ends && it.at == event.at)) {
+            all.push(before);
+        }
+        all.push(event);
+    }
+    all.extend(inner);
+    all
 }
 
 /// What has been heard so far.
@@ -195,6 +210,23 @@ mod tests {
         assert!(!log.says_ended("arn:app", "UPDATE_COMPLETE"));
         log.events.push(event("2", "app", "arn:app", "UPDATE_COMPLETE", 2));
         assert!(log.says_ended("arn:app", "UPDATE_COMPLETE"));
+    }
+
+    #[test]
+    fn what_happens_within_a_millisecond_is_told_in_the_order_of_its_causes() {
+        let outer = vec![
+            event("1", "Inner", "arn:inner", "CREATE_IN_PROGRESS", 10),
+            event("2", "Role", "", "CREATE_COMPLETE", 20),
+            event("3", "Inner", "arn:inner", "CREATE_COMPLETE", 20),
+            event("4", "Api", "", "CREATE_IN_PROGRESS", 20),
+        ];
+        let inner = vec![
+            event("5", "inner", "arn:inner", "CREATE_IN_PROGRESS", 10),
+            event("6", "Bucket", "", "CREATE_COMPLETE", 20),
+            event("7", "inner", "arn:inner", "CREATE_COMPLETE", 20),
+        ];
+        let order: Vec<_> = merged(outer, inner).into_iter().map(|event| event.id).collect();
+        assert_eq!(order, ["1", "5", "6", "7", "2", "3", "4"]);
     }
 
     #[test]

@@ -168,6 +168,17 @@ async fn an_object_under_a_customers_key_takes_the_right_to_use_the_key_through_
     dev.s3.get_object().bucket(BUCKET).key("k").send().await.unwrap();
 }
 
+/// As on AWS, a function that is still being created takes no update. `GetFunction` has a quota of its own.
+async fn created(lambda: &aws_sdk_lambda::Client, name: &str) {
+    let state = async || {
+        let answer = lambda.get_function().function_name(name).send().await.unwrap();
+        answer.configuration.unwrap().state
+    };
+    while state().await == Some(aws_sdk_lambda::types::State::Pending) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 fn zip() -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     zip.start_file("index.js", zip::write::SimpleFileOptions::default()).unwrap();
@@ -191,10 +202,7 @@ async fn lambda_reads_code_in_the_callers_name_and_roles_have_to_be_passed() {
     let admin = "arn:aws:iam::000000000000:role/admin";
     assert_eq!(refused(create("admin").await).1, words("iam:PassRole", admin));
     create("app-api").await.unwrap();
-    // As on AWS, a function that is still being created takes no update.
-    while root.lambda.get_function_configuration().function_name("api").send().await.unwrap().state()
-        == Some(&aws_sdk_lambda::types::State::Pending)
-    {}
+    created(&root.lambda, "api").await;
     let update = dev.lambda.update_function_code().function_name("api").s3_bucket(BUCKET).s3_key("k.zip").send().await;
     let (code, message, status) = refused(update);
     assert_eq!((code.as_str(), status), ("AccessDeniedException", 403));
@@ -351,9 +359,7 @@ async fn a_layer_takes_the_right_to_read_it_and_policies_say_which_layers_functi
     let create = root.lambda.create_function().function_name("api").code(code).handler("index.handler");
     let create = create.runtime(aws_sdk_lambda::types::Runtime::Nodejs22x).role("arn:aws:iam::000000000000:role/r");
     create.send().await.unwrap();
-    while root.lambda.get_function_configuration().function_name("api").send().await.unwrap().state()
-        == Some(&aws_sdk_lambda::types::State::Pending)
-    {}
+    created(&root.lambda, "api").await;
     let give =
         async |arn: &str| dev.lambda.update_function_configuration().function_name("api").layers(arn).send().await;
     give(&format!("{}:1", layer("approved"))).await.unwrap();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
 
-use aws_sdk_lambda::types::{FunctionCode, Runtime, State};
+use aws_sdk_lambda::types::{FunctionCode, Runtime};
 use quickdeploy_tests::archives::{contents, project};
 use quickdeploy_tests::binaries::{bootstrap, root};
 use quickdeploy_tests::cloud::{BUCKET, Cloud};
@@ -28,12 +28,7 @@ async fn set_up(site: &Site) {
         let create = site.lambda.create_function().function_name(name).role(role).code(code);
         create.runtime(Runtime::Nodejs22x).handler("util.handler").send().await.unwrap();
         // As on AWS, a function that is still being created takes no update.
-        loop {
-            let now = site.lambda.get_function_configuration().function_name(name).send().await.unwrap();
-            if now.state() != Some(&State::Pending) {
-                break;
-            }
-        }
+        site.settled(name).await;
     }
 }
 

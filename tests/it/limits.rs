@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use aws_sdk_lambda::types::{FunctionCode, Runtime, State};
+use aws_sdk_lambda::types::{FunctionCode, Runtime};
 use bytes::Bytes;
 use local_cloud::{Action, Fault, Link};
 use quickdeploy_tests::archives::{archive, noise};
@@ -108,11 +108,7 @@ async fn ten_thousand_changed_files_go_live_in_bounded_memory() {
     let code = FunctionCode::builder().s3_bucket(BUCKET).s3_key(KEY).build();
     let create = cloud.lambda.create_function().function_name("app").handler("src/00/file-00000.handler").code(code);
     create.runtime(Runtime::Nodejs22x).role("arn:aws:iam::000000000000:role/app").send().await.unwrap();
-    // GetFunction has a quota of its own: the deployment needs that of the others.
-    let app = async || cloud.lambda.get_function().function_name("app").send().await.unwrap().configuration.unwrap();
-    while app().await.state() == Some(&State::Pending) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    cloud.settled("app").await;
     let config = format!("artifact = \"s3://{BUCKET}/{KEY}\"\nfunctions = [\"app\"]\nvia = \"direct\"\n");
     write(folder.path(), "quickdeploy.toml", config);
     for name in &names {
@@ -131,7 +127,7 @@ async fn ten_thousand_changed_files_go_live_in_bounded_memory() {
     let artifact = cloud.get(KEY).await;
     let held: BTreeMap<_, _> = quickdeploy_tests::archives::contents(&artifact);
     assert!(names.iter().all(|name| held[name].0 == format!("exports.name = '{name}';\n").into_bytes()));
-    assert_eq!(app().await.code_size(), i64::try_from(artifact.len()).unwrap());
+    assert_eq!(cloud.settled("app").await.code_size(), i64::try_from(artifact.len()).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aws_sdk_lambda::types::{FunctionCode, Runtime, State};
+use aws_sdk_lambda::types::{FunctionCode, Runtime};
 use bytes::Bytes;
 use local_cloud::{Action, Fault};
 use quickdeploy_tests::archives::{contents, project};
@@ -188,11 +188,7 @@ async fn functions_get_the_version_that_the_deployment_wrote_or_one_that_came_af
         let code = FunctionCode::builder().s3_bucket(BUCKET).s3_key(KEY).build();
         let create = cloud.lambda.create_function().function_name(name).handler("util.handler").code(code);
         create.runtime(Runtime::Nodejs22x).role("arn:aws:iam::000000000000:role/app").send().await.unwrap();
-        while cloud.lambda.get_function_configuration().function_name(name).send().await.unwrap().state()
-            == Some(&State::Pending)
-        {
-            tokio::task::yield_now().await;
-        }
+        cloud.settled(name).await;
     }
     let directory = tempfile::tempdir().unwrap();
     let config = format!("artifact = \"s3://{BUCKET}/{KEY}\"\nfunctions = [\"one\", \"two\", \"three\"]\n");

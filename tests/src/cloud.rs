@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::path::Path;
 
+use aws_sdk_lambda::types::FunctionConfiguration;
 use bytes::Bytes;
 use local_cloud::{Builder, BuiltinFunction, LocalCloud, Record};
 use serde_json::Value;
@@ -93,6 +94,11 @@ impl Cloud {
     #[must_use]
     pub fn operations(&self) -> Vec<String> {
         self.s3_requests().into_iter().map(|request| request.operation).collect()
+    }
+
+    /// The function when it is neither being created nor updated any more.
+    pub async fn settled(&self, function: &str) -> FunctionConfiguration {
+        self.site.settled(function).await
     }
 
     /// Invokes a function. `Err` has `errorType` and `errorMessage` of a function error.

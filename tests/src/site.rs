@@ -1,6 +1,9 @@
 //! Whatever answers for S3 and Lambda at some endpoint, with clients for it: the local cloud, or somebody else's.
 
+use std::time::Duration;
+
 use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::{FunctionConfiguration, LastUpdateStatus, State};
 use aws_sdk_s3::config::retry::RetryPartition;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
@@ -91,6 +94,22 @@ impl Site {
     pub async fn open_uploads(&self) -> usize {
         let answer = self.s3.list_multipart_uploads().bucket(BUCKET).send().await.expect("uploads can be listed");
         answer.uploads().len()
+    }
+
+    /// The function when it is neither being created nor updated any more. It is polled by `GetFunction`, which has a quota of
+    /// its own: on a busy machine the others' is soon used up.
+    pub async fn settled(&self, function: &str) -> FunctionConfiguration {
+        loop {
+            let answer =
+                self.lambda.get_function().function_name(function).send().await.expect("the function is there");
+            let now = answer.configuration.expect("it has a configuration");
+            let is_busy =
+                now.state() == Some(&State::Pending) || now.last_update_status() == Some(&LastUpdateStatus::InProgress);
+            if !is_busy {
+                return now;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Invokes a function. `Err` has `errorType` and `errorMessage` of a function error.

@@ -1,6 +1,6 @@
 //! `quickdeploy doctor`: what is wrong is found, named and mended, and nothing is changed by looking.
 
-use aws_sdk_lambda::types::{LastUpdateStatus, S3ObjectStorageMode};
+use aws_sdk_lambda::types::S3ObjectStorageMode;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::types::{
     BucketLifecycleConfiguration, BucketVersioningStatus, ExpirationStatus, LifecycleExpiration, LifecycleRule,
@@ -209,12 +209,7 @@ async fn an_update_that_failed_is_told_with_the_reason_of_aws() {
     world.cloud.functions().fail_next_update("start", "DisabledKMSKey", "The key is disabled");
     let update = world.lambda.update_function_code().function_name("start").s3_bucket(BUCKET).s3_key(KEY);
     update.send().await.unwrap();
-    loop {
-        let now = world.lambda.get_function_configuration().function_name("start").send().await.unwrap();
-        if now.last_update_status() != Some(&LastUpdateStatus::InProgress) {
-            break;
-        }
-    }
+    world.settled("start").await;
     let document = examine(&world).await.expect_code(0).json();
     let function = only(&document, "function");
     assert_eq!(function["level"], "warning");

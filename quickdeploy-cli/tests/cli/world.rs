@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use aws_sdk_lambda::types::{FunctionCode, Runtime, State};
+use aws_sdk_lambda::types::{FunctionCode, LastUpdateStatus, Runtime, State};
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use base64::Engine;
@@ -137,11 +137,20 @@ impl World {
             .await
             .unwrap();
         // As on AWS, a function that is still being created takes no update.
+        self.settled(name).await;
+    }
+
+    /// Waits until the function is neither being created nor updated. It is polled by `GetFunction`, which has a quota of its
+    /// own: on a busy machine the others' is soon used up.
+    pub(crate) async fn settled(&self, name: &str) {
         loop {
-            let now = self.lambda.get_function_configuration().function_name(name).send().await.unwrap();
-            if now.state() != Some(&State::Pending) {
-                break;
+            let now = self.lambda.get_function().function_name(name).send().await.unwrap().configuration.unwrap();
+            let is_busy =
+                now.state() == Some(&State::Pending) || now.last_update_status() == Some(&LastUpdateStatus::InProgress);
+            if !is_busy {
+                return;
             }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use aws_sdk_lambda::types::{FunctionCode, Runtime, State};
+use aws_sdk_lambda::types::{FunctionCode, Runtime};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use local_cloud::{Action, Fault, Record};
@@ -102,14 +102,7 @@ impl Stage {
         let code = FunctionCode::builder().s3_bucket(BUCKET).s3_key(KEY).build();
         let create = create.runtime(Runtime::Nodejs22x).role("arn:aws:iam::000000000000:role/app").code(code);
         create.send().await.unwrap();
-        while self.state().await == Some(State::Pending) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    async fn state(&self) -> Option<State> {
-        let function = self.cloud.lambda.get_function_configuration().function_name("app").send().await.unwrap();
-        function.state().cloned()
+        self.cloud.settled("app").await;
     }
 
     pub(super) fn command(&self, arguments: &[String]) -> Command {

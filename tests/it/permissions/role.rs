@@ -243,12 +243,7 @@ impl Stage {
         let memory = lambda.get_function_configuration().function_name("zipedit").send().await.unwrap().memory_size();
         let memory = if memory == Some(1769) { 1770 } else { 1769 };
         lambda.update_function_configuration().function_name("zipedit").memory_size(memory).send().await.unwrap();
-        loop {
-            let now = lambda.get_function_configuration().function_name("zipedit").send().await.unwrap();
-            if now.last_update_status() != Some(&aws_sdk_lambda::types::LastUpdateStatus::InProgress) {
-                break;
-            }
-        }
+        self.cloud.settled("zipedit").await;
     }
 
     /// Every kind of edit works under the role as it is.

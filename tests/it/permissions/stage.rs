@@ -7,7 +7,7 @@ use aws_sdk_codebuild::types::{
     ArtifactPackaging, ArtifactsType, ComputeType, EnvironmentType, ProjectArtifacts, ProjectEnvironment,
     ProjectSource, SourceType,
 };
-use aws_sdk_lambda::types::{FunctionCode, Runtime, State};
+use aws_sdk_lambda::types::{FunctionCode, Runtime};
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use bytes::Bytes;
 use local_cloud::{BuiltinFunction, Identity, LambdaSettings, LocalCloud};
@@ -299,12 +299,7 @@ pub(crate) async fn create_function(cloud: &Cloud, bucket: &str, key: &str, role
     let code = FunctionCode::builder().s3_bucket(bucket).s3_key(key).build();
     let create = cloud.lambda.create_function().function_name("app-api").role(role).code(code);
     create.runtime(Runtime::Nodejs22x).handler("util.handler").send().await.unwrap();
-    loop {
-        let now = cloud.lambda.get_function_configuration().function_name("app-api").send().await.unwrap();
-        if now.state() != Some(&State::Pending) {
-            break;
-        }
-    }
+    cloud.settled("app-api").await;
 }
 
 /// A role that may do everything: what the functions themselves may do is not the question here.

@@ -16,11 +16,12 @@ use crate::engine::{Edited, Editor};
 use crate::full_build::FullBuild;
 use crate::link::Network;
 use crate::money::Prices;
+use crate::project::SIZES;
 use crate::project::edits::Edit;
 use crate::results::Results;
 use crate::stage::{Deployment, UPDATE_MS};
 use crate::stats::Stats;
-use crate::tools::TOOLS;
+use crate::tools::{TOOLS, Tool};
 
 /// Writes the report and, beside it in `charts/`, its charts.
 ///
@@ -35,7 +36,7 @@ pub(crate) fn write(results: &Results, directory: &Path) -> Result<()> {
         &[
             "# What an edit costs",
             "",
-            "Made by `cargo run --release -p benches -- all`; [README.md](README.md) says what is measured and how. Figures are",
+            "Made by `cargo run --release -p benches -- all`, or by its parts; [README.md](README.md) says what is measured and how. Figures are",
             "medians, with the least and the most in brackets where there were several runs. Machines are noisy: only figures of one",
             "table should be compared. **S3 and Lambda are the project's own local cloud, on this machine, for every tool.**",
             &format!(
@@ -346,6 +347,27 @@ fn money(results: &Results, out: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
+/// What there is no comparison of, and the tools that are not in one.
+fn not_run(results: &Results) -> Vec<String> {
+    let of_one_line = || results.compared.iter().filter(|it| it.edit == Edit::OneLine);
+    let mut lines = Vec::new();
+    for (network, size) in [Network::Loopback, Network::Uplink].into_iter().flat_map(|it| SIZES.map(|size| (it, size)))
+    {
+        let there =
+            |tool: &Tool| of_one_line().any(|it| (it.network, it.size) == (network, size) && it.tool == tool.name);
+        let absent: Vec<_> = TOOLS.iter().filter(|tool| !there(tool)).map(|tool| tool.title).collect();
+        if absent.len() == TOOLS.len() {
+            lines.push(format!("- With {size} MB, {network}: no tool was run"));
+        } else if !absent.is_empty() {
+            lines.push(format!("- With {size} MB, {network}, not run: {}", absent.join("; ")));
+        }
+    }
+    if results.compared.iter().all(|it| it.edit == Edit::OneLine) {
+        lines.push("- Other edits than one line of one handler".to_owned());
+    }
+    lines
+}
+
 fn missing(results: &Results, out: &mut Vec<String>) {
     paragraph(out, &["## What was not measured"]);
     out.extend(results.missing.iter().map(|what| format!("- {what}")));
@@ -358,5 +380,6 @@ fn missing(results: &Results, out: &mut Vec<String>) {
         })
         .collect();
     out.extend(troubles);
+    out.extend(not_run(results));
     paragraph(out, &["- Nothing was measured on live AWS."]);
 }

@@ -5,7 +5,8 @@
 //! known, but that the answer took the rest of the way since, and that the next call has its way to go, too: what the fastest
 //! call took as a whole lies between one's arrival and the other's at least, and the token rests for so much less than a
 //! second after the *answer*. With N tokens, no window of one second sees more than N calls, and the distance to AWS costs
-//! little of the rate.
+//! little of the rate. Only a call that is faster than all before it by more than a third could come too early: it is refused
+//! with 429 then, and sent again.
 //!
 //! Up to N calls start at once, which is the usual case: a handful of functions waits for nothing.
 

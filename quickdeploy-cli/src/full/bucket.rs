@@ -35,19 +35,25 @@ pub(crate) async fn exists(cloud: &Cloud, bucket: &str) -> Result<bool> {
             let region = answer.raw().headers().get("x-amz-bucket-region").map(str::to_owned);
             match (answer.raw().status().as_u16(), region) {
                 (404, _) => Ok(false),
-                // A HEAD request's errors have no body: the status is all that is said.
                 (301 | 307 | 400, Some(region)) if region != cloud.region => Err(elsewhere(cloud, bucket, &region)),
-                (403, _) => Err(Error::new("AccessDenied", what())
-                    .cause("S3 answers 403: it is somebody else's, or s3:ListBucket is not allowed")
-                    .hint(format!(
-                        "allow it: {}",
-                        denial::statement("s3:ListBucket", &format!("arn:aws:s3:::{bucket}"))
-                    ))
-                    .hint("names of buckets are unique in the whole world: choose another, or ask for permission")),
+                (400..500, _) => refused_in_words(cloud, bucket, &what()).await,
                 _ => Err(cloud.explain(&what(), &SdkError::ServiceError(answer))),
             }
         }
         Err(error) => Err(cloud.explain(&what(), &error)),
+    }
+}
+
+/// Why a HEAD request for the bucket was refused: its errors have no body, and expired credentials look like a permission that is
+/// missing. A listing needs the same permission, and says.
+async fn refused_in_words(cloud: &Cloud, bucket: &str, what: &str) -> Result<bool> {
+    match cloud.s3.list_objects_v2().bucket(bucket).max_keys(1).send().await {
+        Ok(_) => Ok(true),
+        Err(error) if error.code() == Some("AccessDenied") => Err(Error::new("AccessDenied", what)
+            .cause("S3 answers 403: it is somebody else's, or s3:ListBucket is not allowed")
+            .hint(format!("allow it: {}", denial::statement("s3:ListBucket", &format!("arn:aws:s3:::{bucket}"))))
+            .hint("names of buckets are unique in the whole world: choose another, or ask for permission")),
+        Err(error) => Err(cloud.explain(what, &error)),
     }
 }
 

@@ -26,6 +26,10 @@ async fn a_permission_that_is_missing_is_named_and_a_new_stack_is_not_left_half_
     ] {
         let world = project().await;
         world.cloud.faults().inject(Fault::on(operation).always().then(DENIED));
+        if operation == "HeadBucket" {
+            // The same permission.
+            world.cloud.faults().inject(Fault::on("ListObjectsV2").always().then(DENIED));
+        }
         let (error, stderr) = refused(&world, &["full"]).await;
         assert_eq!(error["errorType"], "AccessDenied", "{operation}: {stderr}");
         assert!(error["message"].as_str().unwrap().contains(said), "{operation}: {stderr}");
@@ -70,6 +74,19 @@ async fn credentials_that_have_expired_are_said_to_be_before_anything_is_built()
         assert!(!world.project.path().join("built").exists(), "{verb}");
         world.assert_nothing_was_changed();
     }
+}
+
+/// The answer to a HEAD request has no words: it is a 403 like any other.
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_have_expired_are_said_to_be_when_the_bucket_is_the_first_to_refuse_them() {
+    let world = project().await;
+    for operation in ["HeadBucket", "ListObjectsV2"] {
+        let expired = Action::Respond { status: 403, code: "ExpiredToken" };
+        world.cloud.faults().inject(Fault::on(operation).always().then(expired));
+    }
+    let (error, stderr) = refused(&world, &["full"]).await;
+    assert_eq!(error["errorType"], "ExpiredCredentials", "{stderr}");
+    world.assert_nothing_was_changed();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,13 +84,26 @@ pub fn parts(pieces: &[Piece], limits: PartLimits) -> Vec<Part> {
 }
 
 /// Cuts a run into parts of nearly the same length.
+///
+/// All but the last have a rounded one. So a run that has grown or shrunk a little since the last edit, and begins where
+/// it did, is cut at the same places, and a store that keeps the checksums of its parts has nothing to compute for them.
 fn cut(run: Range<u64>, limits: PartLimits) -> impl Iterator<Item = Range<u64>> {
     let len = run.end - run.start;
     let longest = limits.copy.max(len.div_ceil(PartLimits::COPIES_PER_RUN)).min(PartLimits::MAX);
     // Rounding down the count keeps every part at `longest` or more, but for a run that is shorter itself.
     let count = (len / longest).max(len.div_ceil(PartLimits::MAX)).max(1);
+    let even = len / count;
+    // The last part gets what rounding takes from the others: of 64 no more than `copy`, of 15 a quarter of that.
+    let rounding = (limits.copy / PartLimits::COPIES_PER_RUN).max(1);
+    let rounded = even - even.saturating_sub(limits.copy) % rounding;
     let at = move |index: u64| {
-        run.start + u64::try_from(u128::from(len) * u128::from(index) / u128::from(count)).unwrap_or(len)
+        let from_start = match index {
+            index if index == count => len,
+            index if len <= PartLimits::MAX => rounded * index,
+            // The last part has no room for more.
+            index => u64::try_from(u128::from(len) * u128::from(index) / u128::from(count)).unwrap_or(len),
+        };
+        run.start + from_start
     };
     (0..count).map(move |index| at(index)..at(index + 1))
 }
@@ -149,6 +162,48 @@ fn split(piece: Piece, len: u64) -> (Piece, Piece) {
         Piece::New(mut bytes) => {
             let head = bytes.split_to(usize::try_from(len).map_or(bytes.len(), |len| len.min(bytes.len())));
             (Piece::New(head), Piece::New(bytes))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S3: PartLimits = PartLimits::S3;
+
+    fn copies(run: Range<u64>) -> Vec<Range<u64>> {
+        cut(run, S3).collect()
+    }
+
+    #[test]
+    fn a_run_that_has_grown_or_shrunk_a_little_is_cut_where_it_was() {
+        // A project of 240 MB: what stood in front of the edited entry is behind the rest from the first edit on.
+        let first = copies(400_000..230_000_000);
+        let second = copies(0..230_000_000);
+        let third = copies(0..229_990_000);
+        let moved: Vec<_> = first.iter().map(|part| part.start - 400_000..part.end - 400_000).collect();
+        let (last, others) = moved.split_last().unwrap();
+        assert_eq!(others.len(), 12);
+        assert_eq!((others, others), (&second[..12], &third[..12]));
+        assert_eq!([last.end, second[12].end, third[12].end], [229_600_000, 230_000_000, 229_990_000]);
+    }
+
+    #[test]
+    fn a_run_is_cut_into_as_few_parts_as_it_takes_and_the_last_is_not_much_longer() {
+        for mib in [5, 16, 31, 32, 33, 60, 240, 250, 1_023] {
+            for odd in [0, 1, 99_999, (1 << 20) - 1] {
+                let len = (mib << 20) + odd;
+                let parts = copies(7..7 + len);
+                assert_eq!(parts.len() as u64, (len / S3.copy).max(1), "{len} bytes");
+                assert_eq!((parts[0].start, parts[parts.len() - 1].end), (7, 7 + len));
+                assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start), "{parts:?}");
+                let shortest = parts.iter().map(|part| part.end - part.start).min().unwrap();
+                let longest = parts.iter().map(|part| part.end - part.start).max().unwrap();
+                assert!(shortest >= S3.copy.min(len), "{len} bytes: a part of {shortest}");
+                let rounding = S3.copy / 64 * parts.len() as u64;
+                assert!(longest < shortest + rounding + 64, "{len} bytes: {shortest} and {longest}");
+            }
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The function `zipedit` beside a Python 3 port of the original, on the same artifacts and the same edits.
 
-use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,11 +7,12 @@ use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use zipedit::Directory;
 use zipedit::directory::Search;
+use zipedit::{Directory, Strategy};
 
 use crate::cloud::Cloud;
-use crate::cloud::bill::Bill;
+use crate::cloud::bill::{Bill, artifacts_bytes};
+use crate::least::{Least, zipped};
 use crate::link::Place;
 use crate::paths;
 use crate::programs::{Peer, Programs};
@@ -21,8 +21,10 @@ use crate::project;
 use crate::stage::UPDATE_MS;
 
 const BUCKET: &str = "benches";
-/// What the function reads of an artifact first, in bytes: the directory is in it.
-const TAIL: u64 = 512 << 10;
+/// What is read of an artifact to find its directory, in bytes.
+const END: u64 = 1 << 20;
+/// So many edits of an artifact at least are measured after its second.
+const LATER: usize = 5;
 
 /// Who edits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +64,8 @@ pub(crate) struct Edited {
     pub(crate) editor: Editor,
     /// What is varied: the artifact's size in MB, its entries, the files that change.
     pub(crate) of: u64,
+    /// Its place among the edits of an artifact, from 1.
+    pub(crate) nth: u32,
     /// From the call to the answer, in ms; without the start of a process.
     pub(crate) ms: f64,
     /// From the start of the process to its first poll, in ms: for the first edit of a process.
@@ -70,21 +74,48 @@ pub(crate) struct Edited {
     pub(crate) cpu_ms: f64,
     /// The most resident memory of the function so far, in MiB.
     pub(crate) memory_mib: Option<f64>,
-    /// Between function and S3, both ways, headers included, in bytes.
+    /// The artifact's own bytes that went between function and S3, both ways.
     pub(crate) moved: u64,
+    /// What else went: headers, and XML.
+    pub(crate) overhead: u64,
     /// Requests to S3.
     pub(crate) requests: u64,
-    /// What has to be moved, in bytes. By a process that has just started: what changed, compressed; the directory twice;
-    /// the tail. By one that has the artifact's end from its last edit: what changed, and the directory. Ours only.
-    pub(crate) least: Option<u64>,
+    /// How it was done, and what had to be moved for it. Ours only.
+    pub(crate) done: Option<Way>,
+}
+
+/// How ours did it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Way {
+    /// By its own word.
+    pub(crate) strategy: Strategy,
+    /// What had to be moved.
+    #[serde(flatten)]
+    pub(crate) least: Least,
+}
+
+impl Edited {
+    /// Whether the artifact's kept entries were copied inside S3, and not read and written with all the rest.
+    pub(crate) fn is_spliced(&self) -> bool {
+        self.done.is_some_and(|done| done.strategy == Strategy::Splice)
+    }
+
+    /// What was moved over what had to be.
+    pub(crate) fn over_least(&self) -> Option<f64> {
+        self.done.map(|done| self.moved as f64 / done.least.needed as f64)
+    }
+
+    /// The same without what S3 can't copy.
+    pub(crate) fn over_least_but_short_runs(&self) -> Option<f64> {
+        self.done.map(|done| self.moved.saturating_sub(done.least.short_runs) as f64 / done.least.needed as f64)
+    }
 }
 
 /// A cloud with both functions.
 pub(crate) struct Bench {
     cloud: Cloud,
-    /// Of the central directory of the artifact that was put last, in bytes.
-    directory: u64,
-    _scratch: tempfile::TempDir,
+    scratch: tempfile::TempDir,
 }
 
 impl Bench {
@@ -102,7 +133,7 @@ impl Bench {
         std::fs::write(&zip, zipped("original.py", &code)?)?;
         cloud.function(Editor::Original.function(), "python3.11", "original.handler", &zip)?;
         cloud.live(&[Editor::Original.function().to_owned()])?;
-        Ok(Self { cloud, directory: 0, _scratch: scratch })
+        Ok(Self { cloud, scratch })
     }
 
     /// Puts the artifact that this editor is to edit.
@@ -110,19 +141,35 @@ impl Bench {
     /// # Errors
     /// S3 refuses.
     pub(crate) fn put(&mut self, editor: Editor, artifact: &Path) -> Result<()> {
-        let archive = Bytes::from(std::fs::read(artifact)?);
-        let Search::Found(directory) = Directory::find(&archive, archive.len() as u64)? else {
-            bail!("{} has no directory", artifact.display());
-        };
-        self.directory = directory.size();
         self.cloud.put(BUCKET, &key(editor), artifact)
     }
 
-    /// Lets it put texts under names. `of` goes into the result.
+    /// The directory of the artifact as it is, and the artifact's size in bytes.
+    fn directory(&mut self, editor: Editor) -> Result<(Directory, u64)> {
+        let file = self.scratch.path().join("end");
+        let mut length = END;
+        for _ in 0..2 {
+            let size = self.cloud.end(BUCKET, &key(editor), length, &file)?;
+            match Directory::find(&Bytes::from(std::fs::read(&file)?), size)? {
+                Search::Found(directory) => return Ok((directory, size)),
+                Search::ReadFrom(from) => length = size - from,
+            }
+        }
+        bail!("{} has no directory", key(editor))
+    }
+
+    /// Lets it put texts under names, as the `nth` edit of the artifact. `of` goes into the result.
     ///
     /// # Errors
     /// It fails, or answers with other counts.
-    pub(crate) fn edit(&mut self, editor: Editor, of: u64, texts: &[(String, String)]) -> Result<Edited> {
+    pub(crate) fn edit(&mut self, editor: Editor, of: u64, nth: u32, texts: &[(String, String)]) -> Result<Edited> {
+        let least = match editor {
+            Editor::Original => None,
+            Editor::Zipedit => {
+                let (directory, size) = self.directory(editor)?;
+                Some(Least::of(&directory, size, texts, nth == 1)?)
+            }
+        };
         let changes: serde_json::Map<String, Value> =
             texts.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))).collect();
         let event = json!({ "src": format!("s3://{BUCKET}/{}", key(editor)), "changes": changes });
@@ -133,26 +180,27 @@ impl Bench {
         }
         let counted = ["added", "modified"].map(|name| called.answer[name].as_u64().unwrap_or_default());
         ensure!(counted.iter().sum::<u64>() == texts.len() as u64, "{} answers {}", editor.function(), called.answer);
-        let bill = Bill::of(&self.cloud.requests()?);
-        let least = match editor {
-            Editor::Original => None,
-            Editor::Zipedit => {
-                let changed: usize =
-                    texts.iter().map(|(name, text)| Ok(zipped(name, text.as_bytes())?.len())).sum::<Result<usize>>()?;
-                let read = if called.init_ms.is_some() { self.directory + TAIL } else { 0 };
-                Some(changed as u64 + self.directory + read)
-            }
-        };
+        ensure!(
+            called.init_ms.is_some() == (nth == 1),
+            "{} was to answer edit {nth} of its artifact by {} process",
+            editor.function(),
+            if nth == 1 { "a new" } else { "the same" }
+        );
+        let requests = self.cloud.requests()?;
+        let (bill, moved) = (Bill::of(&requests), artifacts_bytes(&requests));
+        let strategy = || serde_json::from_value(called.answer["strategy"].clone()).context("it names no strategy");
         Ok(Edited {
             editor,
             of,
+            nth,
             ms: called.ms - called.init_ms.unwrap_or_default(),
             init_ms: called.init_ms,
             cpu_ms: called.cpu_ms,
             memory_mib: called.memory_mib,
-            moved: bill.inside,
+            moved,
+            overhead: bill.inside - moved,
             requests: bill.requests_inside,
-            least,
+            done: least.map(|least| Ok::<_, anyhow::Error>(Way { strategy: strategy()?, least })).transpose()?,
         })
     }
 }
@@ -161,15 +209,7 @@ fn key(editor: Editor) -> String {
     format!("{}.zip", editor.function())
 }
 
-/// A zip of one file.
-fn zipped(name: &str, content: &[u8]) -> Result<Vec<u8>> {
-    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    writer.start_file(name, zip::write::SimpleFileOptions::default())?;
-    writer.write_all(content)?;
-    Ok(writer.finish()?.into_inner())
-}
-
-/// One line of one handler, at each size: cold first, then warm.
+/// One line of one handler, at each size: by a new process first, then by the same. Twice.
 ///
 /// # Errors
 /// A project or program is missing, or an edit fails.
@@ -183,11 +223,11 @@ pub(crate) fn by_size(sizes: &[u32], runs: usize, programs: &Programs, progress:
             for editor in Editor::ALL {
                 bench.put(editor, &artifact)?;
             }
-            for run in 0..=runs.div_ceil(2) {
+            for nth in edits_of(runs.max(LATER).div_ceil(2)) {
                 for editor in Editor::ALL {
-                    let line = format!("const EDITED = {};", process * 100 + run);
+                    let line = format!("const EDITED = {};", process * 1_000 + nth);
                     let text = handler.replacen("const EDITED = 0;", &line, 1);
-                    let edit = bench.edit(editor, u64::from(size), &[("handlers/a.js".to_owned(), text)])?;
+                    let edit = bench.edit(editor, u64::from(size), nth, &[("handlers/a.js".to_owned(), text)])?;
                     progress.done(&format!("{size:>4} MB {:>10} {:9.1} ms", editor.function(), edit.ms));
                     edits.push(edit);
                 }
@@ -195,6 +235,11 @@ pub(crate) fn by_size(sizes: &[u32], runs: usize, programs: &Programs, progress:
         }
     }
     Ok(edits)
+}
+
+/// The first edit of an artifact, the second, and so many later ones.
+fn edits_of(later: usize) -> impl Iterator<Item = u32> {
+    (1..).take(2 + later)
 }
 
 /// The project of this size as one zips it.
@@ -241,12 +286,12 @@ fn varied(
         for editor in Editor::ALL {
             bench.put(editor, file.path())?;
         }
-        for run in 0..=runs {
+        for nth in edits_of(runs.max(LATER)) {
             let texts: Vec<_> = (0..changes)
-                .map(|at| (benches::name(at * (entries / changes)), format!("exports.edited = {run};\n")))
+                .map(|at| (benches::name(at * (entries / changes)), format!("exports.edited = {nth};\n")))
                 .collect();
             for editor in Editor::ALL {
-                let edit = bench.edit(editor, of as u64, &texts)?;
+                let edit = bench.edit(editor, of as u64, nth, &texts)?;
                 progress.done(&format!(
                     "{entries:>6} entries, {changes:>5} changed {:>10} {:9.1} ms",
                     editor.function(),

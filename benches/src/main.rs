@@ -5,6 +5,7 @@ mod compare;
 mod engine;
 mod full_build;
 mod growth;
+mod least;
 mod link;
 mod machine;
 mod money;

@@ -42,6 +42,19 @@ impl Bill {
     }
 }
 
+/// What of functions' requests is an artifact's own bytes: read of it by `GetObject`, written by `PutObject` and
+/// `UploadPart`. The rest are headers, and XML about it.
+#[must_use]
+pub(crate) fn artifacts_bytes(requests: &[Request]) -> u64 {
+    let bytes = |request: &Request| match request.operation.as_str() {
+        // An error's body is XML.
+        "GetObject" if request.status < 300 => request.body_down,
+        "PutObject" | "UploadPart" => request.body_up,
+        _ => 0,
+    };
+    requests.iter().filter(|request| !request.developers).map(bytes).sum()
+}
+
 /// The longest chain is found as one packs most meetings into a room: always the one that ends first.
 fn longest_chain<'a>(requests: impl Iterator<Item = &'a Request>) -> u64 {
     let mut requests: Vec<_> = requests.collect();
@@ -61,7 +74,17 @@ mod tests {
     use super::*;
 
     fn request(developers: bool, begin: f64, end: f64) -> Request {
-        Request { operation: "GetObject".to_owned(), status: 200, developers, up: 10, down: 100, begin, end }
+        Request {
+            operation: "GetObject".to_owned(),
+            status: 200,
+            developers,
+            up: 10,
+            down: 100,
+            body_up: 1,
+            body_down: 90,
+            begin,
+            end,
+        }
     }
 
     #[test]
@@ -72,5 +95,21 @@ mod tests {
         let bill = Bill::of(&requests);
         let expected = Bill { up: 50, down: 500, requests: 5, round_trips: 3, inside: 110, requests_inside: 1 };
         assert_eq!(bill, expected);
+    }
+
+    #[test]
+    fn an_artifacts_bytes_are_the_bodies_of_what_reads_and_writes_it() {
+        let of = |operation: &str, status: u16, developers: bool| Request {
+            operation: operation.to_owned(),
+            status,
+            ..request(developers, 0.0, 1.0)
+        };
+        let bytes = |request: Request| artifacts_bytes(&[request]);
+        assert_eq!(["GetObject", "PutObject", "UploadPart"].map(|it| bytes(of(it, 200, false))), [90, 1, 1]);
+        let others = ["UploadPartCopy", "CompleteMultipartUpload", "CreateMultipartUpload", "GetObjectTagging"];
+        assert_eq!(others.map(|it| bytes(of(it, 200, false))), [0; 4]);
+        // What was sent was moved, whatever came of it; what an error says is no artifact.
+        assert_eq!(["GetObject", "UploadPart"].map(|it| bytes(of(it, 404, false))), [0, 1]);
+        assert_eq!(bytes(of("GetObject", 206, true)), 0);
     }
 }

@@ -12,7 +12,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use anyhow::{Context as _, Result, anyhow};
 use serde::de::DeserializeOwned;
 
-use self::protocol::{Answer, Called, DEVELOPER, Done, Listening, Question, Request};
+use self::protocol::{Answer, Called, DEVELOPER, Done, Ended, Listening, Question, Request};
 use crate::link::Place;
 
 /// A cloud under way; it ends when this is dropped.
@@ -74,6 +74,15 @@ impl Cloud {
     pub(crate) fn put(&mut self, bucket: &str, key: &str, file: &Path) -> Result<()> {
         let (bucket, key, file) = (bucket.to_owned(), key.to_owned(), file.to_owned());
         self.ask::<Done>(&Question::Put { bucket, key, file }).map(drop)
+    }
+
+    /// Writes the last bytes of an object to a file on this machine, and says how many all of it has.
+    ///
+    /// # Errors
+    /// S3 refuses.
+    pub(crate) fn end(&mut self, bucket: &str, key: &str, length: u64, file: &Path) -> Result<u64> {
+        let (bucket, key, file) = (bucket.to_owned(), key.to_owned(), file.to_owned());
+        Ok(self.ask::<Ended>(&Question::End { bucket, key, length, file })?.size)
     }
 
     /// Sets how many control-plane calls Lambda takes a second; 0: any number.

@@ -29,6 +29,17 @@ pub(crate) enum Question {
         /// The file.
         file: PathBuf,
     },
+    /// Writes the last bytes of an object to a file on this machine: [`Ended`].
+    End {
+        /// The bucket.
+        bucket: String,
+        /// The key.
+        key: String,
+        /// How many bytes; all of a shorter object's.
+        length: u64,
+        /// The file.
+        file: PathBuf,
+    },
     /// Sets how many control-plane calls Lambda takes a second, 0 for any number: [`Done`].
     Quota {
         /// AWS's is 15.
@@ -64,6 +75,13 @@ pub(crate) enum Question {
 /// That it is done.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Done {}
+
+/// The object whose end was written to a file.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Ended {
+    /// All of it, in bytes.
+    pub(crate) size: u64,
+}
 
 /// What a function answered.
 #[derive(Debug, Serialize, Deserialize)]
@@ -112,6 +130,10 @@ pub(crate) struct Request {
     pub(crate) up: u64,
     /// Of the answer, headers included.
     pub(crate) down: u64,
+    /// Of the request's body alone.
+    pub(crate) body_up: u64,
+    /// Of the answer's body alone.
+    pub(crate) body_down: u64,
     /// When its head had arrived, in ms since 1970.
     pub(crate) begin: f64,
     /// When the last byte of the answer was out.

@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::process;
 use crate::stage::STORE_CHECK;
 
-use super::protocol::{Answer, Called, DEVELOPER, Done, HARNESS, Listening, Question, Request};
+use super::protocol::{Answer, Called, DEVELOPER, Done, Ended, HARNESS, Listening, Question, Request};
 
 /// The arguments of `benches serve`.
 #[derive(Debug, clap::Args)]
@@ -72,6 +72,9 @@ async fn serving(arguments: &Serve) -> Result<()> {
                 print(&Answer::Ok(requests));
             }
             Question::Put { bucket, key, file } => answer(clients.put(&bucket, &key, &file).await),
+            Question::End { bucket, key, length, file } => {
+                answer(clients.end(&bucket, &key, length, &file).await);
+            }
             Question::Quota { per_second } => {
                 cloud.functions().set_control_plane_rate(per_second);
                 answer(Ok(Done {}));
@@ -122,6 +125,8 @@ fn request(record: &Record) -> Option<Request> {
         developers: key == Some(DEVELOPER),
         up: record.bytes_in + record.header_bytes_in,
         down: record.bytes_out + record.header_bytes_out,
+        body_up: record.bytes_in,
+        body_down: record.bytes_out,
         begin,
         end: begin + record.ms,
     })
@@ -179,6 +184,16 @@ impl Clients {
         let body = ByteStream::from_path(file).await.with_context(|| format!("cannot read {}", file.display()))?;
         self.s3.put_object().bucket(bucket).key(key).body(body).send().await?;
         Ok(Done {})
+    }
+
+    async fn end(&self, bucket: &str, key: &str, length: u64, file: &Path) -> Result<Ended> {
+        let get = self.s3.get_object().bucket(bucket).key(key).range(format!("bytes=-{length}"));
+        let answer = get.send().await?;
+        let range = answer.content_range().context("S3 answered without a range")?;
+        let size = range.rsplit_once('/').and_then(|(_, size)| size.parse().ok());
+        let size = size.with_context(|| format!("S3 answered with the range {range:?}"))?;
+        std::fs::write(file, answer.body.collect().await?.into_bytes())?;
+        Ok(Ended { size })
     }
 
     async fn function(&self, name: &str, runtime: &str, handler: &str, zip: &Path) -> Result<Done> {

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 
+use super::function::{Which, time};
 use super::targets::wall_of;
 use crate::engine::{Edited, Editor};
 use crate::link::Network;
@@ -73,7 +74,7 @@ fn draw_bars(results: &Results, network: Network, path: &Path) -> Result<(), Dra
     root.present()
 }
 
-/// The warm medians of both editors over what was varied, both axes logarithmic.
+/// The medians of both editors' later edits over what was varied, both axes logarithmic.
 ///
 /// # Errors
 /// The file can't be written.
@@ -82,13 +83,16 @@ pub(super) fn lines(edits: &[Edited], varied: &str, path: &Path) -> Result<()> {
 }
 
 fn draw_lines(edits: &[Edited], varied: &str, path: &Path) -> Result<(), DrawingError> {
-    let both = Editor::ALL.map(|editor| warm_medians(edits, editor));
+    let both = Editor::ALL.map(|editor| medians(edits, editor));
     let bounds = |figure: fn(&(f64, f64)) -> f64| Stats::of(both.iter().flatten().map(figure));
     let (Some(x), Some(y)) = (bounds(|it| it.0), bounds(|it| it.1)) else { return Ok(()) };
     let root = SVGBackend::new(path, (WIDTH.unsigned_abs(), 420)).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
-        .caption("One edit by the function, warm, in ms (both axes logarithmic)", (FONT, 17).into_font().color(&INK))
+        .caption(
+            "An edit by the function, from the third on, in ms (both axes logarithmic)",
+            (FONT, 17).into_font().color(&INK),
+        )
         .margin(14)
         .x_label_area_size(40)
         .y_label_area_size(64)
@@ -117,13 +121,10 @@ fn draw_lines(edits: &[Edited], varied: &str, path: &Path) -> Result<(), Drawing
     root.present()
 }
 
-fn warm_medians(edits: &[Edited], editor: Editor) -> Vec<(f64, f64)> {
+fn medians(edits: &[Edited], editor: Editor) -> Vec<(f64, f64)> {
     let mut values: Vec<u64> = edits.iter().map(|edit| edit.of).collect();
     values.sort_unstable();
     values.dedup();
-    let median = |of: u64| {
-        let warm = edits.iter().filter(|it| (it.of, it.editor) == (of, editor) && it.init_ms.is_none());
-        Stats::of(warm.map(|edit| edit.ms)).map(|stats| (of as f64, stats.median))
-    };
+    let median = |of: u64| time(edits, of, editor, Which::Later).map(|stats| (of as f64, stats.median));
     values.into_iter().filter_map(median).collect()
 }

@@ -1,6 +1,7 @@
 //! `REPORT.md` and its charts, from what was measured.
 
 mod charts;
+mod function;
 mod targets;
 mod text;
 
@@ -10,9 +11,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use self::function::Which;
 use self::text::{Table, amount, bytes, capital, median, spread, times};
 use crate::compare::Compared;
-use crate::engine::{Edited, Editor};
+use crate::engine::Editor;
 use crate::full_build::FullBuild;
 use crate::link::Network;
 use crate::money::Prices;
@@ -48,7 +50,7 @@ pub(crate) fn write(results: &Results, directory: &Path) -> Result<()> {
     targets::write(results, &mut out);
     compared(results, &charts, &mut out)?;
     full_builds(results, &mut out);
-    engine(results, &charts, &mut out)?;
+    function::write(results, &charts, &mut out)?;
     growth(results, &charts, &mut out)?;
     money(results, &mut out)?;
     missing(results, &mut out);
@@ -173,87 +175,17 @@ fn phases(builds: &[FullBuild], results: &Results, out: &mut Vec<String>) {
     table.write(out);
 }
 
-fn engine(results: &Results, charts: &Path, out: &mut Vec<String>) -> Result<()> {
-    if results.by_size.is_empty() {
-        return Ok(());
-    }
-    paragraph(
-        out,
-        &[
-            "## The function alone",
-            "",
-            "One line of one handler, by the function `zipedit` and by a Python 3 port of the original, each called as a Lambda function",
-            "beside S3. `warm`: its process has answered before. Memory is the most that it has had by then. What zipedit has to move is",
-            "what changed, compressed, and the directory; in a first edit the directory twice, and 512 KiB of tail.",
-        ],
-    );
-    charts::lines(&results.by_size, "the artifact's size, in MB", &charts.join("function-by-size.svg"))?;
-    paragraph(out, &["![By size](charts/function-by-size.svg)"]);
-    edits(&results.by_size, "zip, MB", out);
-    Ok(())
-}
-
-fn edits(edits: &[Edited], varied: &str, out: &mut Vec<String>) {
-    let mut table = Table::new(&[
-        varied,
-        "editor",
-        "warm",
-        "×",
-        "cold start",
-        "first edit",
-        "CPU, warm",
-        "memory",
-        "moved, first",
-        "of what it has to",
-        "moved, warm",
-        "of what it has to",
-        "requests",
-    ]);
-    let values: BTreeSet<u64> = edits.iter().map(|edit| edit.of).collect();
-    for of in values {
-        let chosen = |editor: Editor, cold: bool| {
-            edits.iter().filter(move |it| (it.of, it.editor, it.init_ms.is_some()) == (of, editor, cold))
-        };
-        let ours = Stats::of(chosen(Editor::Zipedit, false).map(|edit| edit.ms));
-        for editor in Editor::ALL {
-            let warm = |figure: fn(&Edited) -> Option<f64>| Stats::of(chosen(editor, false).filter_map(figure));
-            let cold = |figure: fn(&Edited) -> Option<f64>| Stats::of(chosen(editor, true).filter_map(figure));
-            let ms = |ms: f64| format!("{ms:.1} ms");
-            let time = warm(|edit| Some(edit.ms));
-            let share = |stats: Option<Stats>| stats.map_or_else(String::new, |share| format!("{:.2}", share.median));
-            let moved = |edit: &Edited| Some(edit.moved as f64);
-            let over = |edit: &Edited| Some(edit.moved as f64 / edit.least? as f64);
-            table.row(vec![
-                amount(of as f64),
-                editor.title().to_owned(),
-                spread(time, "ms", 1),
-                times(time, ours, 1),
-                median(cold(|edit| edit.init_ms), ms),
-                median(cold(|edit| Some(edit.ms)), ms),
-                median(warm(|edit| Some(edit.cpu_ms)), ms),
-                median(warm(|edit| edit.memory_mib), |mib| format!("{mib:.0} MiB")),
-                median(cold(moved), bytes),
-                share(cold(over)),
-                median(warm(moved), bytes),
-                share(warm(over)),
-                median(warm(|edit| Some(edit.requests as f64)), amount),
-            ]);
-        }
-    }
-    table.write(out);
-}
-
 fn growth(results: &Results, charts: &Path, out: &mut Vec<String>) -> Result<()> {
     paragraph(out, &["## How it grows"]);
     if !results.by_entries.is_empty() {
         paragraph(out, &["### With the entries, of which one changes"]);
         charts::lines(&results.by_entries, "entries", &charts.join("function-by-entries.svg"))?;
         paragraph(out, &["![By entries](charts/function-by-entries.svg)"]);
-        edits(&results.by_entries, "entries", out);
+        function::tables(&results.by_entries, "entries", out);
     }
     if !results.by_changes.is_empty() {
         paragraph(out, &["### With the files that change, of 20,000"]);
-        edits(&results.by_changes, "changed", out);
+        function::tables(&results.by_changes, "changed", out);
     }
     fleets(results, out);
     trees(results, out);
@@ -332,8 +264,8 @@ fn money(results: &Results, out: &mut Vec<String>) -> Result<()> {
     let mut table = Table::new(&["zip", "an edit", "a full build", "×"]);
     let sizes: BTreeSet<u64> = results.by_size.iter().map(|edit| edit.of).collect();
     for size in sizes {
-        let cold = |it: &&Edited| (it.of, it.editor, it.init_ms.is_some()) == (size, Editor::Zipedit, true);
-        let edit = Stats::of(results.by_size.iter().filter(cold).map(|edit| prices.edit(edit)));
+        let first = function::chosen(&results.by_size, size, Editor::Zipedit, Which::First);
+        let edit = Stats::of(first.map(|edit| prices.edit(edit)));
         let builds = results.full_builds.iter().filter(|build| u64::from(build.size) == size);
         let build = Stats::of(builds.map(|build| prices.build(build.total())));
         table.row(vec![
@@ -350,7 +282,15 @@ fn money(results: &Results, out: &mut Vec<String>) -> Result<()> {
 /// What there is no comparison of, and the tools that are not in one.
 fn not_run(results: &Results) -> Vec<String> {
     let of_one_line = || results.compared.iter().filter(|it| it.edit == Edit::OneLine);
-    let mut lines = Vec::new();
+    let parts = [
+        ("The function alone", results.by_size.is_empty()),
+        ("The function with more entries", results.by_entries.is_empty()),
+        ("The function with more files that change", results.by_changes.is_empty()),
+        ("More functions", results.fleets.is_empty()),
+        ("`diff` beside `git status`", results.trees.is_empty()),
+        ("A full build", results.full_builds.is_empty()),
+    ];
+    let mut lines: Vec<_> = parts.iter().filter(|(_, none)| *none).map(|(what, _)| format!("- {what}")).collect();
     for (network, size) in [Network::Loopback, Network::Uplink].into_iter().flat_map(|it| SIZES.map(|size| (it, size)))
     {
         let there =

@@ -252,7 +252,8 @@ impl Run {
 
     fn function(&mut self, sizes: &[u32], runs: usize) -> Result<()> {
         self.progress.say("the function, beside the original");
-        self.results.by_size = engine::by_size(sizes, runs, &self.programs, &self.progress)?;
+        let edits = engine::by_size(sizes, runs, &self.programs, &self.progress)?;
+        self.results.add_by_size(edits);
         self.save()
     }
 

@@ -80,6 +80,12 @@ impl Results {
         self.compared.extend(new);
     }
 
+    /// Puts edits in the place of those of artifacts of the same size.
+    pub(crate) fn add_by_size(&mut self, new: Vec<Edited>) {
+        self.by_size.retain(|old| new.iter().all(|it| it.of != old.of));
+        self.by_size.extend(new);
+    }
+
     /// Puts full builds in the place of those of the same size.
     pub(crate) fn add_full_builds(&mut self, new: Vec<FullBuild>) {
         self.full_builds.retain(|old| new.iter().all(|it| it.size != old.size));
@@ -91,21 +97,32 @@ impl Results {
 mod tests {
     use super::*;
 
+    const NEW: &str = r#"{"editor": "zipedit", "of": 60, "nth": 3, "ms": 5.2, "initMs": null, "cpuMs": 2.1,
+        "memoryMib": 10.0, "moved": 70900, "overhead": 11634, "requests": 7,
+        "done": {"strategy": "splice", "needed": 70800, "shortRuns": 0}}"#;
+
     #[test]
     fn an_edit_of_an_earlier_harness_is_not_measured_and_the_rest_of_its_file_is_read() {
         let old = r#"{"editor": "zipedit", "of": 60, "ms": 5.2, "initMs": null, "cpuMs": 2.1, "memoryMib": 10.0,
             "moved": 82534, "requests": 7, "least": 70800}"#;
-        let new = r#"{"editor": "zipedit", "of": 60, "nth": 3, "ms": 5.2, "initMs": null, "cpuMs": 2.1,
-            "memoryMib": 10.0, "moved": 70900, "overhead": 11634, "requests": 7,
-            "done": {"strategy": "splice", "needed": 70800, "shortRuns": 0}}"#;
-        let text = format!(r#"{{"bySize": [{old}, {new}], "byEntries": [{old}], "missing": ["a tool"]}}"#);
+        let text = format!(r#"{{"bySize": [{old}, {NEW}], "byEntries": [{old}], "missing": ["a tool"]}}"#);
         let results: Results = serde_json::from_str(&text).unwrap();
         assert_eq!(results.by_size.iter().map(|edit| edit.moved).collect::<Vec<_>>(), [70_900]);
         assert!(results.by_entries.is_empty());
         assert_eq!(results.missing, ["a tool"]);
         let again: Results = serde_json::from_value(serde_json::to_value(&results).unwrap()).unwrap();
         assert_eq!(again.by_size.len(), 1);
-        let broken = format!(r#"{{"bySize": [{}]}}"#, new.replace("\"moved\": 70900,", ""));
+        let broken = format!(r#"{{"bySize": [{}]}}"#, NEW.replace("70900", "true"));
         assert!(serde_json::from_str::<Results>(&broken).is_err());
+    }
+
+    #[test]
+    fn measuring_one_size_again_leaves_the_others_there() {
+        let edit: Edited = serde_json::from_str(NEW).unwrap();
+        let measured = |of: u64, moved: u64| Edited { of, moved, ..edit.clone() };
+        let mut results = Results::default();
+        results.add_by_size(vec![measured(10, 1), measured(60, 2), measured(60, 3)]);
+        results.add_by_size(vec![measured(60, 4)]);
+        assert_eq!(results.by_size.iter().map(|it| (it.of, it.moved)).collect::<Vec<_>>(), [(10, 1), (60, 4)]);
     }
 }

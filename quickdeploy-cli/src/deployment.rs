@@ -286,9 +286,13 @@ impl Deployment<'_> {
         let _progress = self.ui.progress("Comparing");
         let compared = compare::compare(self.ui, self.cloud, self.project, &self.artifact, self.deletion);
         let guarded = async {
-            let mut found = functions::find(self.cloud, &self.functions, &remembered.behind).await?;
-            self.refuse_unknown(&found)?;
-            if let Some(note) = guards::guard(self.cloud, &found).await? {
+            let finding = async {
+                let found = functions::find(self.cloud, &self.functions, &remembered.behind).await?;
+                self.refuse_unknown(&found)?;
+                Ok(found)
+            };
+            let (mut found, note) = guards::guarded(self.cloud, finding).await?;
+            if let Some(note) = note {
                 self.ui.verbose(note);
             }
             // Those that weren't asked for are still read, so that the table can say that they are stale.

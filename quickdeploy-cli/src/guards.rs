@@ -10,14 +10,22 @@ use crate::error::{Error, Result};
 use crate::functions::Function;
 use crate::retry::retried;
 
-/// Refuses what an update could not succeed with, before anything is written.
+/// What `finding` finds, unless an update of it could not succeed. `Some(note)`: whether code has to be signed may not be looked up;
+/// AWS then refuses the update itself, should it have to be.
 ///
 /// # Errors
 ///
-/// Names every function that is in the way, with the reason: container image, another region, enforced code signing.
-pub(crate) async fn guard(cloud: &Cloud, functions: &[Function]) -> Result<Option<String>> {
-    shapes(&cloud.region, functions)?;
-    code_signing(cloud, functions).await
+/// Those of `finding`. Names every function that is in the way, with the reason: container image, another region, enforced code
+/// signing.
+pub(crate) async fn guarded(
+    cloud: &Cloud,
+    finding: impl Future<Output = Result<Vec<Function>>>,
+) -> Result<(Vec<Function>, Option<String>)> {
+    // At the same time: nobody waits a round trip longer for what is nearly always an empty list.
+    let (found, enforcing) = futures::try_join!(finding, async { Ok(enforcing_configs(cloud).await) })?;
+    shapes(&cloud.region, &found)?;
+    let note = code_signing(cloud, &found, enforcing).await?;
+    Ok((found, note))
 }
 
 /// The guards that need no request.
@@ -47,12 +55,12 @@ fn shapes(region: &str, functions: &[Function]) -> Result<()> {
     Ok(())
 }
 
-/// Looks for enforced code signing. Accounts without any configuration, which is nearly all, are recognised by one
+/// Looks for functions with one of the `enforcing` configurations. Accounts without any, which is nearly all, are recognised by one
 /// call, however many functions there are.
 ///
-/// `Ok(Some(note))` when it may not be looked up: AWS then refuses the update itself, should signing be enforced.
-async fn code_signing(cloud: &Cloud, functions: &[Function]) -> Result<Option<String>> {
-    let enforcing = match enforcing_configs(cloud).await {
+/// `Ok(Some(note))` when it could not be looked up.
+async fn code_signing(cloud: &Cloud, functions: &[Function], enforcing: Result<Vec<String>>) -> Result<Option<String>> {
+    let enforcing = match enforcing {
         Ok(arns) => arns,
         Err(error) if functions.iter().any(|function| function.signed) => {
             return Err(Error::new(

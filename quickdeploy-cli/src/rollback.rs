@@ -205,8 +205,9 @@ impl Rollback<'_> {
             }
         };
         let guarded = async {
-            let found = functions::find(self.cloud, &self.functions, &remembered.behind).await?;
-            if let Some(note) = guards::guard(self.cloud, &found).await? {
+            let finding = functions::find(self.cloud, &self.functions, &remembered.behind);
+            let (found, note) = guards::guarded(self.cloud, finding).await?;
+            if let Some(note) = note {
                 self.ui.verbose(note);
             }
             Ok(found)

@@ -12,6 +12,7 @@
 
 mod latch;
 mod outcome;
+mod pace;
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -29,13 +30,8 @@ use crate::retry::retried;
 pub(crate) use latch::Latch;
 use latch::Ticket;
 pub(crate) use outcome::{Outcome, Status, Target};
+use pace::Pace;
 
-/// Polling begins with this pause for up to four functions, which are what people wait for …
-const FIRST_POLL: Duration = Duration::from_millis(50);
-/// … with this one for sixteen and more, so that all of them together stay below GetFunction's quota …
-const FIRST_POLL_OF_MANY: Duration = Duration::from_millis(200);
-/// … and slows down to this one.
-const SLOWEST_POLL: Duration = Duration::from_secs(1);
 /// A function that isn't live by then is given up. AWS needs seconds; a function in a VPC, or a large one, a minute.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// AWS could not carry an update out.
@@ -60,7 +56,7 @@ pub(crate) struct Updates<'a> {
     target: &'a Target,
     round: Round,
     lookout: &'a Lookout<'a>,
-    first_poll: Duration,
+    pace: Pace,
     /// The artifact's CodeSha256, once it is known.
     sha256: Mutex<Option<String>>,
     /// In a further round, held by the one whose update is to tell the CodeSha256: the others may run it already.
@@ -83,8 +79,8 @@ impl<'a> Updates<'a> {
         lookout: &'a Lookout<'a>,
     ) -> Self {
         let sha256 = Mutex::new(target.sha256.clone());
-        let (first_poll, pilot) = (first_poll(functions), tokio::sync::Mutex::new(()));
-        Self { cloud, target, round, lookout, first_poll, sha256, pilot }
+        let (pace, pilot) = (Pace::of(functions), tokio::sync::Mutex::new(()));
+        Self { cloud, target, round, lookout, pace, sha256, pilot }
     }
 }
 
@@ -143,7 +139,7 @@ impl Updates<'_> {
         let pilot = match self.round {
             Round::First => {
                 if matches!(function.update, UpdateState::InProgress) {
-                    let settled = self.settled(&function.name, self.first_poll).await?;
+                    let settled = self.settled(&function.name, self.pace.first()).await?;
                     if let Some(runs) = self.already(&settled) {
                         return Ok((Status::Current, runs));
                     }
@@ -174,7 +170,7 @@ impl Updates<'_> {
                 }
                 Err(Refusal::Busy) => {
                     // Someone else's update, or our own whose answer was lost.
-                    let settled = self.settled(&function.name, self.first_poll).await?;
+                    let settled = self.settled(&function.name, self.pace.first()).await?;
                     if let Some(runs) = self.already(&settled) {
                         return Ok((Status::Live, runs));
                     }
@@ -217,7 +213,7 @@ impl Updates<'_> {
                 };
                 self.learn(&runs.sha256);
                 let settled = answer.last_update_status() == Some(&LastUpdateStatus::Successful);
-                Ok(Sent { runs, first_poll: if settled { Duration::ZERO } else { self.first_poll } })
+                Ok(Sent { runs, first_poll: if settled { Duration::ZERO } else { self.pace.first() } })
             }
             Err(error) => match error.as_service_error() {
                 Some(UpdateFunctionCodeError::ResourceConflictException(_)) => Err(Refusal::Busy),
@@ -276,7 +272,7 @@ impl Updates<'_> {
                         .hint(format!("it still runs its old code; `{}` again retries it", self.target.again)));
                 }
             }
-            pause = next_poll(pause);
+            pause = self.pace.after(pause);
         }
     }
 
@@ -365,16 +361,6 @@ enum Refusal {
     Final(Error),
 }
 
-fn first_poll(functions: usize) -> Duration {
-    let functions = u32::try_from(functions).unwrap_or(u32::MAX).max(4);
-    (FIRST_POLL.saturating_mul(functions) / 4).min(FIRST_POLL_OF_MANY)
-}
-
-/// A third longer each time: however long an update takes, it is noticed after at most a third more.
-fn next_poll(pause: Duration) -> Duration {
-    (pause.max(FIRST_POLL) * 4 / 3).min(SLOWEST_POLL)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -394,18 +380,6 @@ mod tests {
 
     fn cloud() -> Cloud {
         Cloud::local("http://127.0.0.1:9", "us-east-1")
-    }
-
-    #[test]
-    fn polls_slow_down_to_one_second_and_many_functions_begin_slower() {
-        let mut pauses = vec![first_poll(4)];
-        for _ in 0..11 {
-            pauses.push(next_poll(pauses[pauses.len() - 1]));
-        }
-        let ms: Vec<u128> = pauses.iter().map(Duration::as_millis).collect();
-        assert_eq!(ms, [50, 66, 88, 118, 158, 210, 280, 374, 499, 665, 887, 1000]);
-        let firsts = [1, 8, 16, 500].map(|functions| first_poll(functions).as_millis());
-        assert_eq!(firsts, [50, 100, 200, 200]);
     }
 
     #[test]

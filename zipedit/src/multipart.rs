@@ -1,7 +1,10 @@
 //! One multipart upload from Create to Complete: whatever happens in between, it is completed or aborted.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+
 use bytes::Bytes;
-use futures::future::maybe_done;
+use futures::future::{MaybeDone, maybe_done};
 
 use crate::artifact::{Artifact, Prepared, Way};
 use crate::meter::Metered;
@@ -56,7 +59,7 @@ impl From<StoreError> for Failure {
 }
 
 /// Carries `prepared` out. `known` says that the artifact was read some time ago: whether it is still the same is asked
-/// while the upload is being created.
+/// meanwhile, and known before the commit.
 pub(crate) async fn write<S: Store>(
     store: &Metered<'_, S>,
     artifact: &Artifact<S::Object>,
@@ -69,20 +72,18 @@ pub(crate) async fn write<S: Store>(
         Way::Small | Way::Rewrite => &[],
     };
     store.next_round_trip();
+    // Nothing but the commit waits for this look: it may have to open a connection first.
+    let mut looking = pin!(maybe_done(async { if known { still(store, artifact).await } else { Ok(()) } }));
     // Kept apart from what it waits for, so that an upload that was created is known even if the rest was stopped.
-    let mut creating = std::pin::pin!(maybe_done(store.create(artifact.object())));
-    let alongside = async {
-        futures::join!(splice::gather_first(store, artifact, parts), async {
-            if known { still(store, artifact).await } else { Ok(()) }
-        })
-    };
-    let begun = stop.or_result_of(async { futures::join!(creating.as_mut(), alongside) }).await;
+    let mut creating = pin!(maybe_done(store.create(artifact.object())));
+    let beginning = async { futures::join!(creating.as_mut(), splice::gather_first(store, artifact, parts)) };
+    let begun = stop.or_result_of(beside(looking.as_mut(), beginning)).await;
     if begun.is_err() {
         let _ = stop.or_late_result_of(creating.as_mut()).await;
     }
     let created = creating.as_mut().take_output();
-    let (upload, (first, still)) = match (begun, created) {
-        (Ok(((), alongside)), Some(created)) => (created?, alongside),
+    let (upload, first) = match (begun, created) {
+        (Ok(((), first)), Some(created)) => (created?, first),
         (Err(stopped), created) => {
             if let Some(Ok(upload)) = created {
                 let _ = stop.or_late_result_of(store.abort(&upload)).await;
@@ -92,19 +93,23 @@ pub(crate) async fn write<S: Store>(
         (Ok(_), None) => return Err(Failure::Store(unfinished())),
     };
 
+    let transferring = async {
+        let first = first?;
+        store.next_round_trip();
+        match &prepared.way {
+            Way::Splice(parts) => splice::transfer(store, artifact, parts, &upload, first).await,
+            Way::Small | Way::Rewrite => rewrite::transfer(store, artifact, &prepared.plan, &upload).await,
+        }
+    };
+    let looked = async {
+        looking.as_mut().await;
+        looking.as_mut().take_output().unwrap_or(Ok(()))
+    };
     let transferred = stop
-        .or_result_of(async {
-            still?;
-            let first = first?;
-            store.next_round_trip();
-            match &prepared.way {
-                Way::Splice(parts) => splice::transfer(store, artifact, parts, &upload, first).await,
-                Way::Small | Way::Rewrite => rewrite::transfer(store, artifact, &prepared.plan, &upload).await,
-            }
-        })
+        .or_result_of(async { futures::try_join!(looked, transferring) })
         .await
         .map_err(Failure::Stopped)
-        .and_then(|transferred| transferred.map_err(Failure::from));
+        .and_then(|transferred| transferred.map(|((), written)| written).map_err(Failure::from));
     let Written { parts, end } = match transferred {
         Ok(written) => written,
         Err(failure) => {
@@ -128,6 +133,16 @@ pub(crate) async fn write<S: Store>(
     // Settles a commit that is still under way: either it was first, or it fails.
     let settled = matches!(stop.or_late_result_of(store.abort(&upload)).await, Ok(Ok(())));
     Err(Failure::Commit { cause, settled })
+}
+
+/// The result of `work`, while `other` goes on, too.
+async fn beside<T>(mut other: Pin<&mut MaybeDone<impl Future>>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        let _ = other.as_mut().poll(context);
+        work.as_mut().poll(context)
+    })
+    .await
 }
 
 /// Makes sure that the artifact is what it was when it was read, down to its metadata and tags.

@@ -65,7 +65,8 @@ pub(crate) async fn transfer<S: Store>(
     }
     let copying = futures::stream::iter(copies).buffer_unordered(COPIES).try_collect::<Vec<_>>();
     let uploading = futures::stream::iter(uploads).buffer_unordered(UPLOADS).try_collect::<Vec<_>>();
-    let (copied, uploaded) = futures::try_join!(copying, uploading)?;
+    // Uploads first: they take longest, and whoever comes first gets a connection that is open already.
+    let (uploaded, copied) = futures::try_join!(uploading, copying)?;
 
     let mut written: Vec<(u32, S::Part)> = copied;
     let mut end = Bytes::new();

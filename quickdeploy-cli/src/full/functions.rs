@@ -39,16 +39,28 @@ pub(super) struct Wanted {
 ///
 /// A function is missing and nothing says how it is created; it takes no zip, or only signed ones.
 pub(super) async fn look(cloud: &Cloud, settings: &Settings, with_stack: bool) -> Result<Wanted> {
-    let mut wanted = Wanted::default();
+    let mut missing = BTreeMap::new();
+    let (there, _) = guards::guarded(cloud, find(cloud, settings, with_stack, &mut missing)).await?;
+    Ok(Wanted { there, missing })
+}
+
+/// Those that are there. `missing` becomes those that are to be created.
+async fn find(
+    cloud: &Cloud,
+    settings: &Settings,
+    with_stack: bool,
+    missing: &mut BTreeMap<String, NewFunction>,
+) -> Result<Vec<Function>> {
+    let mut there = Vec::new();
     match &settings.functions {
         None => {}
         Some(Functions::Names(names)) => {
             for name in names {
                 match functions::read(cloud, name).await {
-                    Ok(function) => wanted.there.push(function),
+                    Ok(function) => there.push(function),
                     Err(error) if error.error_type() == "FunctionNotFound" => {
                         match settings.full.create.get(name) {
-                            Some(new) => drop(wanted.missing.insert(name.clone(), new.clone())),
+                            Some(new) => drop(missing.insert(name.clone(), new.clone())),
                             None if with_stack => {}
                             None => return Err(nothing_to_create_with(cloud, name)),
                         };
@@ -58,19 +70,18 @@ pub(super) async fn look(cloud: &Cloud, settings: &Settings, with_stack: bool) -
             }
         }
         Some(search) => match functions::find(cloud, search, &[]).await {
-            Ok(found) => wanted.there = found,
+            Ok(found) => there = found,
             Err(error) if with_stack && error.error_type() == "FunctionNotFound" => {}
             Err(error) => return Err(error),
         },
     }
-    if !wanted.missing.is_empty() && settings.full.role.is_none() {
-        let names: Vec<String> = wanted.missing.keys().map(|name| format!("`{name}`")).collect();
+    if !missing.is_empty() && settings.full.role.is_none() {
+        let names: Vec<String> = missing.keys().map(|name| format!("`{name}`")).collect();
         return Err(Error::new("Config", format!("{} can't be created without a role", names.join(", "))).hint(
             "add a line like role = \"NAME\" at the top of quickdeploy.toml: it is created, too, when it is missing",
         ));
     }
-    guards::guard(cloud, &wanted.there).await?;
-    Ok(wanted)
+    Ok(there)
 }
 
 fn nothing_to_create_with(cloud: &Cloud, name: &str) -> Error {

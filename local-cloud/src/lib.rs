@@ -281,7 +281,7 @@ impl Builder {
             credentials: Arc::new(self.credentials.clone()),
             lambda: Arc::clone(&lambda),
             cloudformation: Arc::clone(&cloudformation),
-            iam,
+            iam: Arc::clone(&iam),
             codebuild,
             logs,
             log: Arc::clone(&log),
@@ -290,7 +290,7 @@ impl Builder {
         let server = server::Server::start(listener, services);
         let stacks = StackControl::new(cloudformation);
         let credentials = self.credentials;
-        Ok(LocalCloud { address, log, faults, lambda: lambda.control(), stacks, server, credentials })
+        Ok(LocalCloud { address, log, faults, iam, lambda: lambda.control(), stacks, server, credentials })
     }
 }
 
@@ -300,6 +300,7 @@ pub struct LocalCloud {
     address: SocketAddr,
     log: Arc<log::Log>,
     faults: Arc<Faults>,
+    iam: Arc<iam::Iam>,
     lambda: LambdaControl,
     stacks: StackControl,
     server: server::Server,
@@ -346,6 +347,12 @@ impl LocalCloud {
         self.log.records()
     }
 
+    /// How many of them are still under way: neither answered to the last byte nor given up, because their client has
+    /// gone or a fault ended them. What was given up is not carried out any more.
+    pub fn requests_under_way(&self) -> usize {
+        self.log.under_way()
+    }
+
     /// Forgets the requests so far, so that the next ones can be counted alone. The log file keeps them.
     pub fn clear_requests(&self) {
         self.log.clear();
@@ -355,6 +362,11 @@ impl LocalCloud {
     /// checked by it, and answers carry it as their `Date`.
     pub fn set_clock(&self, ahead: i64) {
         self.credentials.set_clock(ahead);
+    }
+
+    /// Lambda can assume every role from now on, however new it is: [`IamSettings::propagation`] is over.
+    pub fn end_propagation(&self) {
+        self.iam.end_propagation();
     }
 
     /// Faults to come, and the link's latency and bandwidth.

@@ -257,6 +257,11 @@ impl Log {
         locked(&self.entries).iter().map(|entry| entry.record()).collect()
     }
 
+    /// How many requests are neither answered nor given up.
+    pub(crate) fn under_way(&self) -> usize {
+        locked(&self.entries).iter().filter(|entry| !entry.finished.load(Ordering::Acquire)).count()
+    }
+
     pub(crate) fn clear(&self) {
         locked(&self.entries).clear();
     }

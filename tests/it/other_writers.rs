@@ -9,6 +9,13 @@ use zipedit::{Error, Options, Stop, edit, edit_from};
 
 use crate::strategies::puts;
 
+/// Waits until the cloud has seen a call of this operation.
+async fn seen(cloud: &Cloud, operation: &str) {
+    while !cloud.operations().iter().any(|seen| seen == operation) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test]
 async fn edits_at_the_same_time_are_all_there_in_the_end() {
     let cloud = Cloud::start().await;
@@ -33,14 +40,12 @@ async fn a_writer_that_comes_in_between_is_built_upon() {
     let cloud = Cloud::start().await;
     cloud.put("artifact.zip", project(30, 400_000)).await;
     // The first edit's Complete is held up until the second edit is through.
-    cloud.faults().inject(Fault::on("CompleteMultipartUpload").then(Action::Delay(Duration::from_millis(1500))));
+    cloud.faults().inject(Fault::on("CompleteMultipartUpload").then(Action::Hold { gate: 1 }));
     let (one, other) = (cloud.store("artifact.zip"), cloud.store("artifact.zip"));
     let slow = tokio::spawn(async move { edit(&one, &puts([("slow.js", "slow")]), &Options::new()).await });
-    while !cloud.operations().iter().any(|operation| operation == "CompleteMultipartUpload") {
-        tokio::task::yield_now().await;
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    seen(&cloud, "CompleteMultipartUpload").await;
     edit(&other, &puts([("quick.js", "quick")]), &Options::new()).await.unwrap();
+    cloud.faults().open(1);
     let report = slow.await.unwrap().unwrap();
     assert_eq!(report.attempts, 2);
     let contents = contents(&cloud.get("artifact.zip").await);
@@ -85,15 +90,18 @@ async fn a_commit_that_is_refused_leaves_the_artifact_and_no_upload() {
 async fn an_edit_that_runs_out_of_time_aborts_its_upload() {
     let cloud = Cloud::start().await;
     let body = project(30, 400_000);
-    for operation in ["CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload"] {
+    for (operation, gate) in ["CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload"].into_iter().zip(1..)
+    {
         cloud.put("artifact.zip", body.clone()).await;
-        cloud.faults().inject(Fault::on(operation).then(Action::Delay(Duration::from_millis(1200))));
-        let options = Options::new().stop(Stop::after(Duration::from_millis(300)));
+        cloud.faults().inject(Fault::on(operation).then(Action::Hold { gate }));
+        let options = Options::new().stop(Stop::after(Duration::from_secs(1)));
         let edited = edit(&cloud.store("artifact.zip"), &puts([("new.js", "new")]), &options).await;
         let error = edited.unwrap_err();
         assert!(matches!(error, Error::Timeout { .. }), "{operation}: {error}");
-        // What was under way on the other side comes to its end.
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        // What was under way on the other side comes to its end. Nothing is left for the next one, if it never got here.
+        cloud.faults().open(gate);
+        cloud.faults().clear();
+        cloud.at_rest().await;
         assert_eq!(cloud.get("artifact.zip").await, body, "{operation}");
         if operation != "CreateMultipartUpload" {
             assert_eq!(cloud.open_uploads().await, 0, "{operation}");
@@ -151,12 +159,14 @@ async fn a_commit_that_was_built_upon_before_its_answer_was_missed_is_recognised
     cloud.put("artifact.zip", project(30, 400_000)).await;
     cloud.faults().inject(Fault::on("CompleteMultipartUpload").then(Action::StallAfter));
     let (one, other) = (cloud.store("artifact.zip"), cloud.store("artifact.zip"));
-    let options = Options::new().stop(Stop::after(Duration::from_secs(2)));
+    let stop = Stop::never();
+    let options = Options::new().stop(stop.clone());
     let slow = tokio::spawn(async move { edit(&one, &puts([("slow.js", "slow")]), &options).await });
     while !contents(&cloud.get("artifact.zip").await).contains_key("slow.js") {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     edit(&other, &puts([("quick.js", "quick")]), &Options::new()).await.unwrap();
+    stop.now();
     let report = slow.await.unwrap().unwrap();
     let now = cloud.get("artifact.zip").await;
     assert_eq!((report.added, report.size), (1, now.len() as u64));
@@ -172,8 +182,14 @@ async fn a_commit_whose_fate_cannot_be_learned_is_not_called_undone() {
         cloud.faults().inject(Fault::on(operation).then(Action::Stall));
         let denied = Action::Respond { status: 403, code: "AccessDenied" };
         cloud.faults().inject(Fault::on("AbortMultipartUpload").always().then(denied));
-        let options = Options::new().stop(Stop::after(Duration::from_millis(500)));
-        let error = edit(&cloud.store("artifact.zip"), &puts([("new.js", "new")]), &options).await.unwrap_err();
+        let stop = Stop::never();
+        let (store, options) = (cloud.store("artifact.zip"), Options::new().stop(stop.clone()));
+        let changes = puts([("new.js", "new")]);
+        let (edited, ()) = tokio::join!(edit(&store, &changes, &options), async {
+            seen(&cloud, operation).await;
+            stop.now();
+        });
+        let error = edited.unwrap_err();
         assert!(matches!(error, Error::Unknown { .. }), "{operation}: {error}");
         cloud.faults().clear();
     }

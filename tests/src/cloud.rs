@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::path::Path;
+use std::time::Duration;
 
 use aws_sdk_lambda::types::FunctionConfiguration;
 use bytes::Bytes;
@@ -94,6 +95,20 @@ impl Cloud {
     #[must_use]
     pub fn operations(&self) -> Vec<String> {
         self.s3_requests().into_iter().map(|request| request.operation).collect()
+    }
+
+    /// Waits until nothing is under way any more: the cloud learns only after a moment that a client has gone.
+    ///
+    /// # Panics
+    /// When something is after a minute, still.
+    pub async fn at_rest(&self) {
+        let waiting = async {
+            while self.cloud.requests_under_way() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let rested = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+        assert!(rested.is_ok(), "still under way: {:#?}", self.requests());
     }
 
     /// The function when it is neither being created nor updated any more.

@@ -23,6 +23,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
+use tokio::sync::watch;
+
 use crate::log::timestamp;
 use crate::protocol::query::{Answer, Call, Refusal};
 use crate::record::{Fault, RecordFile};
@@ -47,6 +49,8 @@ type Result<T> = std::result::Result<T, Refusal>;
 #[derive(Debug, Default)]
 pub(crate) struct Iam {
     settings: IamSettings,
+    /// Whether every role is known everywhere, whatever the settings say.
+    propagated: watch::Sender<bool>,
     state: Mutex<State>,
     enforcement: Mutex<Enforcement>,
     file: OnceLock<RecordFile>,

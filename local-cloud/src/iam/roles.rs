@@ -123,11 +123,21 @@ impl Iam {
     /// Waits until a role is known everywhere.
     pub(crate) async fn propagated(&self, name: &str) {
         let left = self.state().roles.get(name).map(|role| self.propagates_for(role));
-        tokio::time::sleep(left.unwrap_or_default()).await;
+        let mut propagated = self.propagated.subscribe();
+        // Its sender is `self`: waiting for it ends with a `true`, or with the time.
+        drop(tokio::time::timeout(left.unwrap_or_default(), propagated.wait_for(|all| *all)).await);
+    }
+
+    /// Every role is known everywhere from now on.
+    pub(crate) fn end_propagation(&self) {
+        self.propagated.send_replace(true);
     }
 
     /// For how long a role isn't known everywhere yet.
     fn propagates_for(&self, role: &Role) -> Duration {
+        if *self.propagated.borrow() {
+            return Duration::ZERO;
+        }
         role.made.map_or(Duration::ZERO, |made| self.settings.propagation.saturating_sub(made.elapsed()))
     }
 

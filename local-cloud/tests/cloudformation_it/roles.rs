@@ -115,6 +115,21 @@ async fn lambda_cannot_assume_a_new_role_before_it_is_known_everywhere() {
 }
 
 #[tokio::test]
+async fn a_new_role_is_known_everywhere_when_its_propagation_is_ended() {
+    let propagation = Duration::from_secs(3600);
+    let bench = Bench::with(quick().iam(IamSettings { propagation })).await;
+    let made = bench.iam.create_role().role_name("r").assume_role_policy_document(TRUST).send().await.unwrap();
+    let arn = made.role.unwrap().arn;
+    function_with(&bench, &arn).await.unwrap_err();
+    // Who waits for one goes on.
+    let call = bench.cloudformation.create_stack().stack_name("app").template_body(HELLO);
+    call.capabilities(Capability::CapabilityIam).send().await.unwrap();
+    bench.cloud.end_propagation();
+    function_with(&bench, &arn).await.unwrap();
+    assert_eq!(status(&bench.ended("app").await), "CREATE_COMPLETE");
+}
+
+#[tokio::test]
 async fn lambda_cannot_assume_a_role_that_trusts_somebody_else() {
     let bench = Bench::start().await;
     let trust = TRUST.replace("lambda", "ec2");

@@ -96,7 +96,7 @@ async fn an_update_that_fails_inside_is_told_without_the_events_of_earlier_opera
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ctrl_c_while_the_nested_stack_is_made_leaves_it_to_cloudformation() {
     let world = nesting().await;
-    world.cloud.stacks().delay_next("Bucket", Duration::from_secs(2));
+    world.cloud.stacks().delay_next("Bucket", Duration::from_secs(5));
     let child = world.command(&["full", "--json"]).spawn().unwrap();
     crate::interrupts::seen(&world, "ExecuteChangeSet").await;
     interrupt(&child);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_cloudformation::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_cloudformation::types::{ChangeSetType, Stack};
+use local_cloud::{Action, Fault};
 use serde_json::{Value, json};
 
 use crate::world::{BUCKET, KEY, Ran, World, sha256, zip_of};
@@ -386,7 +387,8 @@ async fn interrupted_at(world: &World, operation: &str) -> Ran {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ctrl_c_before_the_execution_leaves_neither_change_set_nor_stack() {
     let world = project().await;
-    let ran = interrupted_at(&world, "CreateChangeSet").await.expect_code(1);
+    world.cloud.faults().inject(Fault::on("DescribeChangeSet").then(Action::Stall));
+    let ran = interrupted_at(&world, "DescribeChangeSet").await.expect_code(1);
     assert_eq!(ran.json()["error"]["errorType"], "Interrupted");
     assert!(ran.stderr.contains("the stack `app` was not touched"), "{}", ran.stderr);
     assert_eq!(status(&world).await, None);
@@ -395,7 +397,7 @@ async fn a_ctrl_c_before_the_execution_leaves_neither_change_set_nor_stack() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ctrl_c_during_the_execution_says_that_cloudformation_goes_on() {
     let world = project().await;
-    world.cloud.stacks().delay_next("Api", Duration::from_secs(2));
+    world.cloud.stacks().delay_next("Api", Duration::from_secs(5));
     let ran = interrupted_at(&world, "ExecuteChangeSet").await.expect_code(1);
     assert!(ran.stderr.contains("CloudFormation goes on creating the stack `app`"), "{}", ran.stderr);
     assert!(ran.stderr.contains("describe-stack-events --stack-name app"), "{}", ran.stderr);

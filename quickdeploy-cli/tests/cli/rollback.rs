@@ -1,7 +1,5 @@
 //! `quickdeploy rollback`: nothing is uploaded, nobody's version is hidden, and every function runs the old code.
 
-use std::time::Duration;
-
 use aws_sdk_s3::types::{BucketVersioningStatus, StorageClass, VersioningConfiguration};
 use local_cloud::{Action, Fault};
 use serde_json::{Value, json};
@@ -121,10 +119,11 @@ async fn a_writer_in_between_is_not_hidden() {
     let world = World::with_functions(&["a"]).await;
     deploy(&world, "// 1\n").await;
     deploy(&world, "// 2\n").await;
-    world.cloud.faults().inject(Fault::on("CopyObject").then(Action::Delay(Duration::from_millis(800))));
+    world.cloud.faults().inject(Fault::on("CopyObject").then(Action::Hold { gate: 1 }));
     let child = world.command(&["rollback", "--json"]).spawn().unwrap();
     seen(&world, "CopyObject").await;
     world.s3.put_object().bucket(BUCKET).key(KEY).body(b"theirs".to_vec().into()).send().await.unwrap();
+    world.cloud.faults().open(1);
     let ran = Ran::of(&child.wait_with_output().await.unwrap()).expect_code(1);
     assert_eq!(ran.json()["error"]["errorType"], "Conflict");
     assert_eq!(world.artifact().await, b"theirs");
@@ -260,10 +259,11 @@ async fn an_interrupt_before_the_copy_leaves_all_as_it_was_and_one_after_it_fini
 
     world.cloud.faults().clear();
     world.cloud.clear_requests();
-    world.cloud.faults().inject(Fault::on("CopyObject").then(Action::Delay(Duration::from_millis(500))));
+    world.cloud.faults().inject(Fault::on("CopyObject").then(Action::Hold { gate: 1 }));
     let child = world.command(&["rollback", "--json"]).spawn().unwrap();
     seen(&world, "CopyObject").await;
     interrupt(&child);
+    world.cloud.faults().open(1);
     let ran = Ran::of(&child.wait_with_output().await.unwrap()).expect_code(0);
     assert_eq!(ran.json()["ok"], true);
     assert_runs(&world, &["a", "b"], &first).await;

@@ -140,7 +140,7 @@ async fn saves_during_a_deployment_are_all_in_the_one_that_follows() {
     let world = World::with_functions(&["start"]).await;
     let mut watching = Watching::start(&world).await;
     world.cloud.clear_requests();
-    world.cloud.functions().delay_next_update("start", Duration::from_secs(1));
+    world.cloud.faults().inject(Fault::on("UpdateFunctionCode").then(Action::Hold { gate: 1 }));
     world.write("start.js", "exports.handler = async () => 'first';\n");
     while world.requests("UpdateFunctionCode").is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -150,6 +150,7 @@ async fn saves_during_a_deployment_are_all_in_the_one_that_follows() {
         world.write("util.js", &format!("exports.x = {number};\n"));
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
+    world.cloud.faults().open(1);
     assert_eq!(files(&watching.next().await), ["start.js"]);
     assert_eq!(files(&watching.next().await), ["stop.js", "util.js"]);
     assert_eq!(world.entry("util.js").await.unwrap(), "exports.x = 4;\n");

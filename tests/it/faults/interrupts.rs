@@ -12,9 +12,6 @@ use super::kills::{KEY, Stage, every_request};
 /// How long a request is held up: long enough for the signal to arrive meanwhile.
 const HELD_UP: Duration = Duration::from_millis(500);
 
-/// How much longer a busy machine may need to carry out a request that was held up.
-const ON_ITS_WAY: Duration = Duration::from_millis(500);
-
 /// Whoever pressed Ctrl-C waits no longer than this.
 const LONGEST: Duration = Duration::from_secs(20);
 
@@ -42,7 +39,7 @@ async fn ctrl_c_at_any_request_ends_soon_with_a_whole_artifact_a_true_word_and_n
             let after_ms = pressed.elapsed();
             let told = String::from_utf8(output.stderr).unwrap();
             // What was given up may still be on its way.
-            tokio::time::sleep((HELD_UP + ON_ITS_WAY).saturating_sub(after_ms)).await;
+            stage.cloud.at_rest().await;
 
             let held = stage.cloud.get(KEY).await;
             let changed = held != stage.before;

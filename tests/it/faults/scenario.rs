@@ -239,13 +239,7 @@ impl Stage {
         while tokio::net::TcpStream::connect(&address).await.is_err() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        for _ in 0..40 {
-            let under_way = |request: &Record| request.status == 0 && request.fault.is_none();
-            if !self.requests().iter().any(under_way) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        self.cloud.at_rest().await;
     }
 
     /// What the key holds.

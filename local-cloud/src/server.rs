@@ -203,9 +203,7 @@ async fn exchange(
         }
         Some(Action::Stall) => {
             drop(request);
-            // Only a connection without unread bytes shows that the client has gone.
-            unread.drain().await;
-            std::future::pending().await
+            return Err(unread.gone().await);
         }
         Some(Action::Respond { status, code }) => {
             drop(request);
@@ -231,7 +229,7 @@ async fn exchange(
             switch.reset();
             return Err(io::ErrorKind::ConnectionReset.into());
         }
-        Some(Action::StallAfter) => std::future::pending().await,
+        Some(Action::StallAfter) => return Err(unread.gone().await),
         Some(Action::RespondAfter { status, code }) => response = injected(&target, status, code, &entry),
         Some(Action::CutBody { after }) => early_end = Some((after, Ending::Cut)),
         Some(Action::StallBody { after }) => early_end = Some((after, Ending::Stall)),

@@ -99,15 +99,33 @@ impl AsyncWrite for Wire {
 
 /// Where an unread rest of a request's body goes, so that the server can read it to its end before the next request.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Unread(Arc<Mutex<Option<Inbound>>>);
+pub(crate) struct Unread {
+    rest: Arc<Mutex<Option<Inbound>>>,
+    /// The client went away in the middle of it.
+    cut: Arc<AtomicBool>,
+}
 
 impl Unread {
     /// Reads what the service left. Without that the next request on the connection would begin inside this body.
     pub(crate) async fn drain(&self) {
-        let rest = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut rest) = rest else { return };
         rest.home = None;
-        while let Some(Ok(_)) = rest.frame().await {}
+        while let Some(frame) = rest.frame().await {
+            if frame.is_err() {
+                return self.cut.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// Ends when the client has gone in the middle of its body. When it goes later, hyper drops who waits for it: it sees
+    /// that only of a connection without unread bytes.
+    pub(crate) async fn gone(&self) -> io::Error {
+        self.drain().await;
+        if !self.cut.load(Ordering::Acquire) {
+            std::future::pending::<()>().await;
+        }
+        io::ErrorKind::ConnectionReset.into()
     }
 }
 
@@ -143,6 +161,9 @@ impl Body for Inbound {
             }
             Some(Err(error)) => {
                 this.inner = None;
+                if let Some(home) = &this.home {
+                    home.cut.store(true, Ordering::Release);
+                }
                 Poll::Ready(Some(Err(error.into())))
             }
             Some(Ok(frame)) => {
@@ -170,7 +191,7 @@ impl Drop for Inbound {
         }
         let pace = Pace::new(Arc::clone(&self.pace.faults), Direction::Up);
         let rest = Self { inner: Some(inner), entry: Arc::clone(&self.entry), pace, home: None };
-        *home.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(rest);
+        *home.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(rest);
     }
 }
 

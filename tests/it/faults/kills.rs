@@ -168,7 +168,6 @@ async fn a_process_that_is_killed_at_any_request_leaves_a_whole_artifact_and_the
             let case = format!("{verb:?} killed at {} {}, {action}", at.operation, at.nth);
             stage.at_the_fault(verb, &case).await.kill().await.unwrap();
             stage.cloud.faults().clear();
-            stage.cloud.at_rest().await;
 
             let held = stage.cloud.get(KEY).await;
             let changed = held != stage.before;

@@ -239,7 +239,10 @@ impl Stage {
         while tokio::net::TcpStream::connect(&address).await.is_err() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        self.cloud.at_rest().await;
+        let patience = tokio::time::Instant::now() + Duration::from_secs(2);
+        while self.cloud.requests_under_way() > 0 && tokio::time::Instant::now() < patience {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// What the key holds.

@@ -56,6 +56,8 @@ impl Stop {
     pub(crate) async fn or_result_of<T>(&self, work: impl Future<Output = T>) -> Result<T, Stopped> {
         let deadline = async {
             match self.deadline {
+                // A timer may round up, and let work begin for which there is no time.
+                Some(deadline) if deadline <= Instant::now() => {}
                 Some(deadline) => tokio::time::sleep_until(deadline).await,
                 None => std::future::pending().await,
             }

@@ -7,8 +7,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use tokio::sync::RwLock;
-use tokio::task::JoinHandle;
-use zipedit::{Object as _, S3Store};
+use zipedit::{Object as _, S3Object, S3Store};
 
 use crate::aws::Cloud;
 use crate::built_from::{self, BuiltFrom};
@@ -33,22 +32,6 @@ pub(crate) struct Comparison {
     pub(crate) beyond_a_patch: Vec<ManifestChange>,
 }
 
-/// A look at a project's files that is under way. It goes on to its end even if nobody waits for it.
-#[derive(Debug)]
-pub(crate) struct Scanning(JoinHandle<Result<Scan>>);
-
-impl Scanning {
-    /// Begins, with what the index for `url` knows.
-    pub(crate) fn begin(project: &Project, url: &ArtifactUrl) -> Self {
-        let (project, url) = (project.clone(), url.to_string());
-        Self(tokio::spawn(blocking(move || project.scan(&url))))
-    }
-
-    async fn end(self) -> Result<Scan> {
-        self.0.await.map_err(|error| Error::new("Bug", "work in the background broke off").because(&error))?
-    }
-}
-
 /// Reads both sides and compares them.
 ///
 /// # Errors
@@ -61,23 +44,30 @@ pub(crate) async fn compare(
     url: &ArtifactUrl,
     deletion: Deletion,
 ) -> Result<Comparison> {
-    compare_with(ui, cloud, project, Scanning::begin(project, url), url, deletion).await
-}
-
-/// The same for a project whose files are being looked at since before there was a connection.
-pub(crate) async fn compare_with(
-    ui: &Ui,
-    cloud: &Cloud,
-    project: &Project,
-    scanning: Scanning,
-    url: &ArtifactUrl,
-    deletion: Deletion,
-) -> Result<Comparison> {
     let store = S3Store::new(cloud.s3.clone(), &url.bucket, &url.key);
     let tails = Tails::of(project.settings().state_dir.as_deref(), url);
+    let scanned = {
+        let (project, url) = (project.clone(), url.to_string());
+        blocking(move || project.scan(&url))
+    };
     let opened = async { tails.open(ui, &store).await.map_err(|error| artifact_error(cloud, &error)) };
-    let (artifact, scan) = tokio::try_join!(opened, scanning.end())?;
+    let (artifact, scan) = tokio::try_join!(opened, scanned)?;
+    whole(ui, project, store, artifact, scan, deletion).await
+}
 
+/// Compares what was read of both sides.
+///
+/// # Errors
+///
+/// A file of the project can't be read.
+pub(crate) async fn whole(
+    ui: &Ui,
+    project: &Project,
+    store: S3Store,
+    artifact: S3Artifact,
+    scan: Scan,
+    deletion: Deletion,
+) -> Result<Comparison> {
     let (scan, difference) = difference(project, &artifact, scan, deletion).await?;
     let Difference { diff, beyond_a_patch } = difference?;
     ui.verbose(format!("{} files here, {} of them read; the others are known to the index", scan.len(), scan.read()));
@@ -182,7 +172,7 @@ pub(crate) fn project_error(error: &ProjectError) -> Error {
 }
 
 /// The engine's error, with what it means for a project.
-fn artifact_error(cloud: &Cloud, error: &zipedit::Error) -> Error {
+pub(crate) fn artifact_error(cloud: &Cloud, error: &zipedit::Error) -> Error {
     let told = cloud.explain_engine(error);
     match told.error_type() {
         "ArtifactNotFound" => told
@@ -267,13 +257,16 @@ pub(crate) struct ArtifactDocument {
 
 impl ArtifactDocument {
     pub(crate) fn of(url: &ArtifactUrl, artifact: &S3Artifact) -> Self {
-        let object = artifact.object();
+        Self::new(url, artifact.object(), artifact.directory().len() as u64)
+    }
+
+    pub(crate) fn new(url: &ArtifactUrl, object: &S3Object, entries: u64) -> Self {
         Self {
             url: url.to_string(),
             etag: object.etag().to_owned(),
             version_id: object.version_id().map(str::to_owned),
             size: object.size(),
-            entries: artifact.directory().len() as u64,
+            entries,
         }
     }
 }
@@ -311,6 +304,10 @@ impl DiffDocument {
 
     pub(crate) fn of(comparison: &Comparison) -> Self {
         let Comparison { diff, beyond_a_patch, .. } = comparison;
+        Self::new(diff, diff.only_in_artifact.len(), beyond_a_patch)
+    }
+
+    pub(crate) fn new(diff: &Diff, only_in_artifact: usize, beyond_a_patch: &[ManifestChange]) -> Self {
         let files = |changes: &[crate::project::Change]| {
             changes.iter().map(|change| FileDocument { name: change.name.clone(), size: change.size }).collect()
         };
@@ -319,7 +316,7 @@ impl DiffDocument {
             modified: files(&diff.modified),
             deleted: diff.deleted.clone(),
             unchanged: diff.unchanged,
-            only_in_artifact: diff.only_in_artifact.len(),
+            only_in_artifact,
             manifests: beyond_a_patch.iter().map(|manifest| manifest.path.clone()).collect(),
         }
     }

@@ -25,17 +25,16 @@
 //! Magic, version, SHA-256 of the rest; then the artifact's URL and the object's ETag, each with its length before it, the
 //! object's size, and the tail. Integers are little-endian.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use zipedit::directory::MAX_DIRECTORY;
-use zipedit::{S3Store, Tail};
+use zipedit::{S3Object, S3Store, Tail};
 
 use crate::compare::in_background;
 use crate::project::ArtifactUrl;
+use crate::state;
 use crate::ui::{Ui, bytes};
 use crate::via::S3Artifact;
 
@@ -70,9 +69,33 @@ impl Tails {
     pub(crate) async fn open(&self, ui: &Ui, store: &S3Store) -> Result<S3Artifact, zipedit::Error> {
         let Some(kept) = self.recall_in_background().await else { return self.read(ui, store).await };
         let artifact = zipedit::reopen(store, kept.clone()).await?;
+        self.opened(ui, artifact, &kept).await
+    }
+
+    /// The same where S3 has told what the artifact is now, or has refused to.
+    ///
+    /// # Errors
+    ///
+    /// As [`zipedit::open`].
+    pub(crate) async fn open_as(
+        &self,
+        ui: &Ui,
+        store: &S3Store,
+        object: Option<S3Object>,
+    ) -> Result<S3Artifact, zipedit::Error> {
+        match (self.recall_in_background().await, object) {
+            (Some(kept), Some(object)) => {
+                let artifact = zipedit::reopen_as(store, object, kept.clone()).await?;
+                self.opened(ui, artifact, &kept).await
+            }
+            _ => self.read(ui, store).await,
+        }
+    }
+
+    async fn opened(&self, ui: &Ui, artifact: S3Artifact, kept: &Tail) -> Result<S3Artifact, zipedit::Error> {
         let now = artifact.tail();
-        if now == kept {
-            ui.verbose(format!("what is known of {} is still true: {} not read", self.artifact, kept_size(&kept)));
+        if now == *kept {
+            ui.verbose(format!("what is known of {} is still true: {} not read", self.artifact, kept_size(kept)));
         } else {
             self.keep_in_background(ui, now).await;
         }
@@ -116,9 +139,7 @@ impl Tails {
     }
 
     fn file(&self) -> Option<PathBuf> {
-        let digest = Sha256::digest(&self.artifact);
-        let name: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        self.directory.as_ref().map(|directory| directory.join(name))
+        self.directory.as_ref().map(|directory| directory.join(state::name_of(&self.artifact)))
     }
 
     fn recall(&self) -> Option<Tail> {
@@ -129,23 +150,14 @@ impl Tails {
         decode(&std::fs::read(file).ok()?.into(), &self.artifact)
     }
 
-    /// Whole or not at all: another run may be reading.
     fn keep(&self, tail: &Tail) -> std::io::Result<()> {
-        let (Some(directory), Some(file)) = (&self.directory, self.file()) else { return Ok(()) };
+        let Some(file) = self.file() else { return Ok(()) };
         let content = encode(tail, &self.artifact);
         if content.len() as u64 > MOST_BYTES {
             self.forget();
             return Ok(());
         }
-        std::fs::create_dir_all(directory)?;
-        if let Some(ignore) = directory.parent().map(|state| state.join(".gitignore")).filter(|it| !it.exists()) {
-            std::fs::write(ignore, "*\n")?;
-        }
-        // Readable by its owner only.
-        let mut new = tempfile::Builder::new().prefix(".new-").tempfile_in(directory)?;
-        new.write_all(&content)?;
-        new.persist(file).map_err(|error| error.error)?;
-        prune(directory)
+        state::replace(&file, &content, MOST_FILES)
     }
 
     /// A file that stays all the same is found to be out of date.
@@ -154,23 +166,6 @@ impl Tails {
             let _ = std::fs::remove_file(file);
         }
     }
-}
-
-/// Removes what has not been written for the longest time, also of runs that were killed while they wrote.
-fn prune(directory: &Path) -> std::io::Result<()> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
-        // Another run may have removed it.
-        if let Ok(metadata) = entry.metadata() {
-            files.push((metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH), entry.path()));
-        }
-    }
-    files.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
-    for (_, path) in files.iter().skip(MOST_FILES) {
-        let _ = std::fs::remove_file(path);
-    }
-    Ok(())
 }
 
 fn kept_size(tail: &Tail) -> impl std::fmt::Display {
@@ -214,6 +209,8 @@ fn text(bytes: &[u8]) -> Option<(&str, &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     fn tails(directory: &Path, url: &str) -> Tails {

@@ -61,4 +61,4 @@ pub use stop::Stop;
 pub use store::file::FileStore;
 pub use store::s3::{Heed, Precondition, Probed, S3Object, S3Store, S3Version};
 pub use store::{Object, Store, StoreError};
-pub use tail::{Tail, reopen};
+pub use tail::{Tail, head, reopen, reopen_as};

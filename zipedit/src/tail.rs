@@ -70,21 +70,40 @@ impl Tail {
     }
 }
 
+/// What the store tells of the artifact without reading any of it. `None` when it refuses to: the answer to a HEAD has no
+/// body that would say why, and an artifact may be readable all the same.
+///
+/// # Errors
+/// The artifact isn't there, or the store can't be reached.
+pub async fn head<S: Store>(store: &S) -> Result<Option<S::Object>, Error> {
+    match store.head().await {
+        Ok(object) => Ok(Some(object)),
+        Err(error) if error.is_refusal() => Ok(None),
+        Err(error) => Err(Error::store(store.location(), error)),
+    }
+}
+
 /// Reads an artifact of which `kept` was kept: by one request if it is still that object. Else it is read as by
 /// [`open`], by one or two more, and nothing of `kept` is used.
 ///
 /// # Errors
 /// As [`open`].
 pub async fn reopen<S: Store>(store: &S, kept: Tail) -> Result<Artifact<S::Object>, Error> {
-    match store.head().await {
-        Ok(object) if kept.is_of(&object) => match Artifact::with_tail(object, kept.bytes) {
-            Some(artifact) => Ok(artifact),
-            None => open(store).await,
-        },
-        Ok(_) => open(store).await,
-        // The answer to a HEAD has no body that would say why.
-        Err(error) if error.is_refusal() => open(store).await,
-        Err(error) => Err(Error::store(store.location(), error)),
+    match head(store).await? {
+        Some(object) => reopen_as(store, object, kept).await,
+        None => open(store).await,
+    }
+}
+
+/// The same where [`head`] was asked already, and told that the artifact is `object`.
+///
+/// # Errors
+/// As [`open`].
+pub async fn reopen_as<S: Store>(store: &S, object: S::Object, kept: Tail) -> Result<Artifact<S::Object>, Error> {
+    let known = if kept.is_of(&object) { Artifact::with_tail(object, kept.bytes) } else { None };
+    match known {
+        Some(artifact) => Ok(artifact),
+        None => open(store).await,
     }
 }
 

@@ -30,7 +30,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -112,6 +112,21 @@ impl Store {
             .and_then(|file| std::fs::read(file).ok())
             .and_then(|bytes| index_format::decode(&bytes, &self.key))
             .unwrap_or_default()
+    }
+
+    /// A digest that is another one as soon as somebody replaces what is stored, whether by something else or not. `None`:
+    /// nothing is stored. Reads little of it, however long it is.
+    pub(crate) fn identity(&self) -> Option<[u8; 32]> {
+        let mut file = File::open(self.file()?).ok()?;
+        let Stat { size, mtime, ctime, inode, .. } = Stat::of(&file.metadata().ok()?);
+        // In the header is a checksum of all that follows.
+        let mut header = [0; index_format::HEADER_LEN];
+        file.read_exact(&mut header).ok()?;
+        let mut digest = Sha256::new_with_prefix(header);
+        for field in [size.to_le_bytes(), mtime.to_le_bytes(), ctime.to_le_bytes(), inode.to_le_bytes()] {
+            digest.update(field);
+        }
+        Some(digest.finalize().into())
     }
 
     /// Begins a time of reading files, after which [`Store::save`] can be called. `None` when nothing can be stored

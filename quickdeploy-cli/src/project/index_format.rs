@@ -11,7 +11,7 @@ const MAGIC: &[u8; 8] = b"QDINDEX\n";
 /// Raised with every change of the format: an index of another version is read as an empty one.
 const VERSION: u32 = 1;
 /// Magic, version, CRC-32 of what follows.
-const HEADER_LEN: usize = 16;
+pub(crate) const HEADER_LEN: usize = 16;
 
 const SEEN: u8 = 1;
 const DEPLOYED: u8 = 2;

@@ -10,13 +10,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::error::ProjectError;
 use super::rules::dependency_folder;
 
 /// What kind of declaration a file holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) enum ManifestKind {
     /// Dependencies, as the developer wrote them.
     Dependencies,
@@ -27,7 +29,7 @@ pub(crate) enum ManifestKind {
 }
 
 /// A declaration that changed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct ManifestChange {
     /// The file's path, relative to the root.
     pub(crate) path: String,
@@ -135,6 +137,34 @@ pub(crate) fn digests<'a>(
         }
     }
     Ok(digests)
+}
+
+/// A digest of what a comparison may read besides the files that it compares: the manifests, lock files and templates
+/// right in `root`, packaged or not, and the stack's `template`.
+pub(crate) fn beside_the_package(
+    root: &Path,
+    template: Option<&(String, std::path::PathBuf)>,
+) -> std::io::Result<[u8; 32]> {
+    let mut contents = BTreeMap::new();
+    for entry in std::fs::read_dir(root)? {
+        let entry = entry?;
+        if let Ok(name) = entry.file_name().into_string()
+            && ManifestKind::of(&name).is_some()
+            && entry.path().is_file()
+        {
+            let content = std::fs::read(entry.path())?;
+            contents.insert(name, content);
+        }
+    }
+    // Its name in the configuration is none of the root's: it begins with something that no name has in it.
+    let template = template.and_then(|(name, file)| Some((format!("/{name}"), std::fs::read(file).ok()?)));
+    contents.extend(template);
+    let mut digest = Sha256::new();
+    for (name, content) in &contents {
+        digest.update(Sha256::digest(name));
+        digest.update(Sha256::digest(content));
+    }
+    Ok(digest.finalize().into())
 }
 
 fn json_sections(bytes: &[u8], paths: &[&[&str]]) -> Option<String> {

@@ -46,6 +46,11 @@ impl Mapping {
         matches!(self.rules.as_slice(), [rule] if rule.local.is_empty() && rule.prefix.is_empty())
     }
 
+    /// Whether the file at `path` has an entry name.
+    pub(crate) fn maps(&self, path: &str) -> bool {
+        self.rules.iter().any(|rule| below(path, &rule.local).is_some())
+    }
+
     /// The entry name of the file at `path`; `None` when no rule maps it.
     pub(crate) fn entry_name(&self, path: &str) -> Option<String> {
         self.rules.iter().find_map(|rule| {
@@ -149,7 +154,7 @@ mod tests {
     #[test]
     fn the_whole_root_maps_to_itself() {
         let mapping = mapping(&[("", "")]);
-        assert!(mapping.keeps_names());
+        assert!(mapping.keeps_names() && mapping.maps("src/a.js"));
         assert_eq!(mapping.entry_name("src/a.js").as_deref(), Some("src/a.js"));
         assert_eq!(mapping.local_paths("src/a.js"), ["src/a.js"]);
     }

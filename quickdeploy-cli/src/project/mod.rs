@@ -18,13 +18,15 @@
 //! # How it holds together
 //!
 //! [`config`] finds and checks `quickdeploy.toml`. [`mapping`] turns a local path into an entry name and back.
-//! [`walk`] lists the files with their `stat`, in parallel, and reads none. [`index`] remembers what was read before, so
+//! [`walk`] lists the files with their `stat`, in parallel, and reads none. [`basis`] tells whether anything is another than
+//! in a comparison before. [`index`] remembers what was read before, so
 //! that [`scan`] reads only files whose `stat` is new. [`diff`] is a pure function over names, sizes and checksums.
 //! [`ownership`] says which names that are missing here this project had put into the artifact.
 //! [`manifest`] recognises files that declare dependencies. [`package`] writes a whole artifact.
 //!
 //! The truth is always the artifact's own directory. Losing the index costs time, never correctness.
 
+mod basis;
 mod config;
 mod config_error;
 mod content;
@@ -47,6 +49,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use basis::Basis;
 pub(crate) use config::{
     Affected, Architecture, ArtifactUrl, CONFIG_FILE, Functions, NewFunction, STATE_DIR, Settings, Via,
 };
@@ -56,8 +59,9 @@ pub(crate) use error::ProjectError;
 pub(crate) use manifest::{ManifestChange, ManifestKind};
 pub(crate) use package::{Packaged, UNZIPPED_LIMIT};
 pub(crate) use scan::{Refreshed, Scan};
+pub(crate) use walk::Listing;
 
-use index::{Key, Store};
+use index::{Data, Key, Store};
 use mapping::Mapping;
 use rules::Rules;
 use walk::{Scope, Walker};
@@ -177,9 +181,18 @@ impl Project {
     /// Walks the project and reads the files whose `stat` the index for `artifact` (its URL, or any other name for the
     /// target) doesn't know. Blocks; needs no network.
     pub(crate) fn scan(&self, artifact: &str) -> Result<Scan, ProjectError> {
+        Scan::new(self.settings.root.clone(), self.mapping.clone(), self.walker.clone(), self.index(artifact))
+    }
+
+    /// The same where the files were listed already.
+    fn scan_listed(&self, index: Store, listing: Listing, data: Data) -> Result<Scan, ProjectError> {
+        let (mapping, walker) = (self.mapping.clone(), self.walker.clone());
+        Scan::of_listing(self.settings.root.clone(), mapping, walker, index, (listing, data))
+    }
+
+    fn index(&self, artifact: &str) -> Store {
         let key = Key { artifact: artifact.to_owned(), layout: self.layout() };
-        let store = Store::new(self.settings.state_dir.as_deref(), key);
-        Scan::new(self.settings.root.clone(), self.mapping.clone(), self.walker.clone(), store)
+        Store::new(self.settings.state_dir.as_deref(), key)
     }
 
     /// The files that a deployment would compare: path relative to the root, and size in bytes. No file is read. Blocks.

@@ -40,6 +40,15 @@ pub(crate) struct GitAnswers {
     pub(crate) tracked: BTreeSet<String>,
 }
 
+/// What an answer rests on besides the names, the index and the configuration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct RestsOn {
+    /// Git's index.
+    pub(crate) git: bool,
+    /// Ignore files: they hide a name that would be deleted.
+    pub(crate) ignore_files: bool,
+}
+
 /// The names among `absent` to delete, sorted. May replace `data.git`.
 pub(crate) fn deletable<'a>(
     absent: &[&'a str],
@@ -48,7 +57,8 @@ pub(crate) fn deletable<'a>(
     mapping: &Mapping,
     walker: &Walker,
     data: &mut Data,
-) -> Vec<&'a str> {
+) -> (Vec<&'a str>, RestsOn) {
+    let mut rests_on = RestsOn::default();
     let candidates: Vec<(&str, Vec<String>)> = absent
         .iter()
         .filter(|name| dependency_folder(name).is_none_or(|folder| has_folder(local, folder)))
@@ -62,6 +72,7 @@ pub(crate) fn deletable<'a>(
                 .into_iter()
                 .partition(|(name, _)| data.get(name).is_some_and(|record| record.deployed.is_some()));
             let asked: BTreeSet<&str> = unknown.iter().flat_map(|(_, paths)| paths).map(String::as_str).collect();
+            rests_on.git = !asked.is_empty();
             let tracked = tracked(walker.root(), &asked, &mut data.git);
             let mut owned = known;
             owned.extend(unknown.into_iter().filter(|(_, paths)| paths.iter().any(|path| tracked.contains(path))));
@@ -70,14 +81,22 @@ pub(crate) fn deletable<'a>(
         }
     };
     if owned.is_empty() {
-        return Vec::new();
+        return (Vec::new(), rests_on);
     }
+    let count = owned.len();
     let mut visibility = walker.visibility();
-    owned
+    let shown: Vec<&str> = owned
         .into_iter()
         .filter(|(_, paths)| paths.iter().any(|path| visibility.shows(path)))
         .map(|(name, _)| name)
-        .collect()
+        .collect();
+    rests_on.ignore_files = shown.len() < count;
+    (shown, rests_on)
+}
+
+/// Identifies the state of the git repository that `root` is in, as far as answers depend on it; `None`: it is in none.
+pub(crate) fn git_stamp(root: &Path) -> Option<[u64; 3]> {
+    git_index(root).and_then(|file| file.metadata().ok()).map(|metadata| stamp(&metadata))
 }
 
 /// Whether any of `local` (sorted by name) is in `folder`.
@@ -95,8 +114,7 @@ fn tracked(root: &Path, asked: &BTreeSet<&str>, answers: &mut Option<GitAnswers>
     if asked.is_empty() {
         return BTreeSet::new();
     }
-    let Some(index_stamp) = git_index(root).and_then(|file| file.metadata().ok()).map(|metadata| stamp(&metadata))
-    else {
+    let Some(index_stamp) = git_stamp(root) else {
         return BTreeSet::new();
     };
     let known = answers.take().unwrap_or_default();

@@ -9,8 +9,8 @@ use super::error::ProjectError;
 use super::index::{Data, Record, Save, Store};
 use super::manifest::{self, ManifestChange, ManifestKind};
 use super::mapping::Mapping;
-use super::ownership;
-use super::walk::{LocalFile, Scope, Walker};
+use super::ownership::{self, RestsOn};
+use super::walk::{Listing, LocalFile, Scope, Walker};
 
 mod refresh;
 
@@ -30,23 +30,33 @@ pub(crate) struct Scan {
     contents: Vec<Content>,
     /// How many files had to be read.
     read: usize,
+    /// What the last [`Scan::diff`] rests on.
+    rests_on: RestsOn,
 }
 
 impl Scan {
     /// Walks and reads. Stores what was read, so that the next scan needn't.
     pub(crate) fn new(root: PathBuf, mapping: Mapping, walker: Walker, store: Store) -> Result<Self, ProjectError> {
-        let (mut data, found) = std::thread::scope(|scope| {
-            let index = scope.spawn(|| store.load());
-            let found = walker.files(Scope::Edit);
-            // An index that makes its reader panic is an index that can't be used.
-            found.map(|found| (index.join().unwrap_or_default(), found))
-        })?;
+        let (data, listing) = meanwhile(|| store.load(), || walker.list(Scope::Edit))?;
+        Self::of_listing(root, mapping, walker, store, (listing, data))
+    }
+
+    /// The same where the files were listed, and the index was loaded.
+    pub(crate) fn of_listing(
+        root: PathBuf,
+        mapping: Mapping,
+        walker: Walker,
+        store: Store,
+        (listing, mut data): (Listing, Data),
+    ) -> Result<Self, ProjectError> {
+        let found = walker.named(listing)?;
         if found.is_empty() {
             // Everything ever deployed would be deleted: a wrong `map`, or a build that has just emptied its output.
             return Err(ProjectError::Empty { root });
         }
         if let Some(contents) = unchanged(&found, &data.records) {
-            return Ok(Self { root, mapping, walker, store, data, files: found, contents, read: 0 });
+            let (files, read, rests_on) = (found, 0, RestsOn::default());
+            return Ok(Self { root, mapping, walker, store, data, files, contents, read, rests_on });
         }
         let known = align(&found, std::mem::take(&mut data.records));
 
@@ -90,7 +100,8 @@ impl Scan {
             // An index that can't be written costs time at the next run, nothing else.
             _ = store.save(session, &data, Save::Seen);
         }
-        Ok(Self { root, mapping, walker, store, data, files, contents, read: stale.len() })
+        let (read, rests_on) = (stale.len(), RestsOn::default());
+        Ok(Self { root, mapping, walker, store, data, files, contents, read, rests_on })
     }
 
     /// The directory that paths are relative to.
@@ -113,6 +124,11 @@ impl Scan {
         self.read
     }
 
+    /// What the last [`Scan::diff`] rests on besides the files, the index and the configuration.
+    pub(crate) fn rests_on(&self) -> RestsOn {
+        self.rests_on
+    }
+
     /// Entry names of the files that came, went or have another content than in an earlier scan; of all, when there is
     /// none.
     pub(crate) fn changed_since(&self, before: Option<&Self>) -> BTreeSet<String> {
@@ -132,7 +148,7 @@ impl Scan {
         let local = self.local_entries();
         let comparison = diff::compare(&local, artifact);
         let git_before = self.data.git.clone();
-        let deleted = ownership::deletable(
+        let (deleted, rests_on) = ownership::deletable(
             &comparison.absent,
             deletion,
             &self.files,
@@ -155,6 +171,7 @@ impl Scan {
             manifests: Vec::new(),
         };
         diff.manifests = self.changed_manifests(&comparison.modified)?;
+        self.rests_on = rests_on;
         Ok(diff)
     }
 
@@ -269,6 +286,19 @@ impl Scan {
         }
         Ok(())
     }
+}
+
+/// Loads the index on a thread of its own, while files are listed.
+pub(crate) fn meanwhile<I: Default + Send>(
+    load: impl FnOnce() -> I + Send,
+    list: impl FnOnce() -> Result<Listing, ProjectError>,
+) -> Result<(I, Listing), ProjectError> {
+    std::thread::scope(|scope| {
+        let index = scope.spawn(load);
+        let listing = list();
+        // An index that makes its reader panic is an index that can't be used.
+        listing.map(|listing| (index.join().unwrap_or_default(), listing))
+    })
 }
 
 /// The index's records beside the files.

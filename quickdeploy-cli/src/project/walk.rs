@@ -25,14 +25,14 @@
 //! # Mechanism
 //!
 //! One walk from the root, pruned to the directories that lead to mapped ones, on as many threads as there are cores:
-//! each takes a directory from a common [`queue`], lists it, judges its entries by name ([`levels`] for ignore files), and
-//! collects into a vector of its own ([`visit`]). What that walk can't see because an ignore file hides it (dependency
-//! folders, mapped directories, places of `include`) is walked after it with ignore rules off. Links, which are few, are
-//! followed at the end by one thread.
+//! each takes a directory from a common [`queue`], lists it ([`entries`]), judges its entries by name ([`levels`] for
+//! ignore files), and collects what it finds for itself ([`visit`]). What that walk can't see because an ignore file hides
+//! it (dependency folders, mapped directories, places of `include`) is walked after it with ignore rules off. Links, which
+//! are few, are followed at the end by one thread. All of it together is a [`Listing`].
 //!
 //! The walk is the dear part of a comparison in which nothing has changed, so what it does per file is counted: one
-//! `stat`, and one allocation for the name. The `ignore` crate's own walker makes a path and a matcher's handle for each
-//! file besides, and has the file system walk down from its root to each.
+//! `stat`, and no allocation. The `ignore` crate's own walker makes a path and a matcher's handle for each file, and has
+//! the file system walk down from its root to each.
 
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
@@ -44,12 +44,17 @@ use super::mapping::{self, Mapping};
 use super::rules::{IGNORE_FILE, Rules};
 use super::stat::Stat;
 use levels::Level;
+use listing::{Block, Part};
 use queue::Queue;
 use visit::{Visitor, Work};
 
+pub(crate) use listing::Listing;
+
 mod directories;
+mod entries;
 mod levels;
 mod links;
+mod listing;
 mod queue;
 mod visit;
 
@@ -101,8 +106,7 @@ pub(crate) struct Walker {
 /// What a walk came across.
 #[derive(Debug, Default)]
 struct Found {
-    /// Files in order, and no file of another block between them: see [`visit`].
-    blocks: Vec<Vec<LocalFile>>,
+    blocks: Vec<Block>,
     /// Symbolic links, as paths relative to the root.
     links: Vec<String>,
     /// Dependency folders, as paths relative to the root. Not entered.
@@ -113,16 +117,6 @@ struct Found {
 }
 
 impl Found {
-    /// All files, in the order of their names as long as `map` keeps the order of their paths.
-    fn files(&mut self) -> Vec<LocalFile> {
-        let mut blocks = std::mem::take(&mut self.blocks);
-        blocks.retain(|block| !block.is_empty());
-        blocks.sort_unstable_by(|a, b| by_name(&a[0], &b[0]));
-        let mut files = Vec::with_capacity(blocks.iter().map(Vec::len).sum());
-        blocks.into_iter().for_each(|block| files.extend(block));
-        files
-    }
-
     fn add(&mut self, other: Self) {
         self.blocks.extend(other.blocks);
         self.links.extend(other.links);
@@ -156,20 +150,26 @@ impl Walker {
 
     /// All files of the project, sorted by entry name, each name once.
     pub(crate) fn files(&self, scope: Scope) -> Result<Vec<LocalFile>, ProjectError> {
+        self.named(self.list(scope)?)
+    }
+
+    /// The same where mapped directories may still be missing: a build makes them.
+    pub(crate) fn files_so_far(&self, scope: Scope) -> Result<Vec<LocalFile>, ProjectError> {
+        self.named(self.list_so_far(scope)?)
+    }
+
+    /// All files of the project, without their entry names.
+    pub(crate) fn list(&self, scope: Scope) -> Result<Listing, ProjectError> {
         for directory in self.mapping.directories() {
             if !self.root.join(directory).is_dir() {
                 return Err(ProjectError::NoSuchDirectory { directory: directory.to_owned(), root: self.root.clone() });
             }
         }
-        self.files_so_far(scope)
+        self.list_so_far(scope)
     }
 
-    /// The same where mapped directories may still be missing: a build makes them.
-    pub(crate) fn files_so_far(&self, scope: Scope) -> Result<Vec<LocalFile>, ProjectError> {
+    fn list_so_far(&self, scope: Scope) -> Result<Listing, ProjectError> {
         let mut visible = self.run(vec![String::new()], IgnoreFiles::Respected, scope, None)?;
-        let mut files = visible.files();
-        self.follow_all(&visible.links, IgnoreFiles::Respected, &mut files)?;
-
         let mut hidden = std::mem::take(&mut visible.dependency_folders);
         hidden.extend(
             self.mapping
@@ -177,11 +177,24 @@ impl Walker {
                 .filter(|directory| !visible.mapped.iter().any(|seen| seen == directory))
                 .map(str::to_owned),
         );
-        self.add_hidden(&hidden, None, &mut files)?;
-        self.add_hidden(self.rules.include_bases(), Some(&|path| self.rules.includes(path)), &mut files)?;
-        let files = unique(files)?;
+        let mut listing = Listing { parts: vec![self.part(visible, IgnoreFiles::Respected)?] };
+        self.add_hidden(&hidden, None, &mut listing)?;
+        self.add_hidden(self.rules.include_bases(), Some(&|path| self.rules.includes(path)), &mut listing)?;
+        Ok(listing)
+    }
+
+    /// The files with their entry names, by which they are sorted, each name once.
+    pub(crate) fn named(&self, listing: Listing) -> Result<Vec<LocalFile>, ProjectError> {
+        let files = listing.files(self)?;
         self.check_folders(&files)?;
         Ok(files)
+    }
+
+    fn part(&self, found: Found, ignore_files: IgnoreFiles) -> Result<Part, ProjectError> {
+        let mut part = Part { blocks: found.blocks, linked: Vec::new() };
+        part.blocks.sort_by_cached_key(Block::first);
+        self.follow_all(&found.links, ignore_files, &mut part.linked)?;
+        Ok(part)
     }
 
     /// A name can't be a file and a folder at once. On one disk it isn't, but two mapped directories can make it so.
@@ -209,16 +222,16 @@ impl Walker {
         &self,
         directories: &[String],
         filter: Filter<'_>,
-        files: &mut Vec<LocalFile>,
+        listing: &mut Listing,
     ) -> Result<(), ProjectError> {
         let is_there = |directory: &&String| self.root.join(directory).is_dir();
         let existing: Vec<String> = directories.iter().filter(is_there).cloned().collect();
         if existing.is_empty() {
             return Ok(());
         }
-        let mut found = self.run(existing, IgnoreFiles::Off, Scope::Edit, filter)?;
-        files.extend(found.files());
-        self.follow_all(&found.links, IgnoreFiles::Off, files)
+        let found = self.run(existing, IgnoreFiles::Off, Scope::Edit, filter)?;
+        listing.parts.push(self.part(found, IgnoreFiles::Off)?);
+        Ok(())
     }
 
     fn builder(&self, directory: &Path, ignore_files: IgnoreFiles) -> WalkBuilder {

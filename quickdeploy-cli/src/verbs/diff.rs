@@ -9,12 +9,13 @@ use zipedit::Object as _;
 use crate::affected::{Effect, Effects, FileEffect, FunctionEffect, Question};
 use crate::args::{self, Global};
 use crate::aws::Cloud;
-use crate::compare::{self, ArtifactDocument, Comparison, DiffDocument, Scanning};
+use crate::compare::{self, ArtifactDocument, Comparison, DiffDocument};
 use crate::error::{Error, Result};
 use crate::functions::{self, Function};
 use crate::memory::{Deployed, Memory};
-use crate::project::{Affected, ArtifactUrl, Change, Deletion, Diff, Project};
+use crate::project::{Affected, ArtifactUrl, Change, Deletion, Diff, ManifestChange, Project, Settings};
 use crate::ui::{Ui, bytes, count, plural, printable};
+use crate::unchanged::{Found, Looking, Told};
 
 /// A reason that holds for more functions is told with their number; `-v` names them.
 const NAMED: usize = 4;
@@ -82,9 +83,15 @@ pub(super) struct Several {
 pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Diff) -> Result<u8> {
     let projects = super::find_projects(global, &args.artifacts)?;
     // Files need no connection: while it is made, they are looked at.
+    let deletion = if args.delete { Deletion::Everything } else { Deletion::Owned };
     let begun = projects.iter().map(|project| {
         let url = super::artifact_of(project.settings())?;
-        Ok((Scanning::begin(project, &url), url))
+        let looking = if deletion == Deletion::Owned && !looks_at_functions(project.settings(), args.functions) {
+            Looking::begin(project, &url)
+        } else {
+            Looking::anew(project, &url, deletion)
+        };
+        Ok((looking, url))
     });
     let begun = begun.collect::<Result<Vec<_>>>()?;
     let cloud = super::connect(global, projects.first().map(Project::settings)).await?;
@@ -92,49 +99,54 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Diff) -> Result<u
         ui.verbose("of the files as they are: `compile` is run by `deploy` and `watch` only");
     }
     let several = projects.iter().any(|project| project.settings().name.is_some());
-    let deletion = if args.delete { Deletion::Everything } else { Deletion::Owned };
     let compared = {
         let _progress = ui.progress("Comparing");
-        try_join_all(projects.iter().zip(begun).map(async |(project, (scanning, url))| {
+        try_join_all(projects.iter().zip(begun).map(async |(project, (looking, url))| {
             let part = ui.part();
-            let (comparison, functions) = tokio::try_join!(
-                compare::compare_with(&part, &cloud, project, scanning, &url, deletion),
+            let (found, functions) = tokio::try_join!(
+                looking.compare(&part, &cloud, project, &url),
                 functions_of(&part, &cloud, project, &url, args.functions),
             )?;
-            let effects = match functions {
-                Some((functions, remembered)) => {
+            let effects = match (&found, functions) {
+                (Found::Compared(comparison), Some((functions, remembered))) => {
                     let object = comparison.artifact.object();
                     let sha256 = remembered.sha256_of(object.etag(), object.version_id());
                     let question = Question { ui: &part, cloud: &cloud, project, sha256 };
-                    Some(question.ask((&comparison).into(), &functions).await?)
+                    Some(question.ask((&**comparison).into(), &functions).await?)
                 }
-                None => None,
+                _ => None,
             };
-            Ok::<_, Error>((part, url, comparison, effects))
+            Ok::<_, Error>((part, url, found, effects))
         }))
         .await?
     };
     let mut differences = Vec::with_capacity(projects.len());
-    for (project, (part, url, comparison, effects)) in projects.iter().zip(compared) {
+    for (project, (part, url, found, effects)) in projects.iter().zip(compared) {
         ui.tell(&part);
         let name = project.settings().name.clone();
         if let Some(name) = &name {
             ui.result(format!("[{name}]").bold());
         }
-        tell(ui, &url, &comparison, deletion, effects.as_ref());
-        let diff = &comparison.diff;
+        let (artifact, changes) = match found {
+            Found::Compared(comparison) => {
+                tell(ui, &url, &comparison, deletion, effects.as_ref());
+                let documents = (ArtifactDocument::of(&url, &comparison.artifact), DiffDocument::of(&comparison));
+                // The process is about to end: giving back the memory of each name would take longer than comparing them.
+                std::mem::forget(comparison);
+                documents
+            }
+            Found::Unchanged(artifact, told) => (artifact, tell_again(ui, &url, &told)),
+        };
         differences.push(Difference {
             name,
-            different: !diff.is_empty(),
-            artifact: ArtifactDocument::of(&url, &comparison.artifact),
-            changes: DiffDocument::of(&comparison),
+            different: !changes.is_empty(),
+            artifact,
+            changes,
             functions: effects
                 .as_ref()
                 .map(|effects| effects.functions().map(|(name, effect)| FunctionDocument::of(name, effect)).collect()),
             affects: effects.map(|effects| effects.files),
         });
-        // The process is about to end: giving back the memory of each name would take longer than comparing them.
-        std::mem::forget(comparison);
     }
     let different = differences.iter().any(|difference| difference.different);
     match differences.pop() {
@@ -147,6 +159,10 @@ pub(super) async fn run(ui: &Ui, global: &Global, args: &args::Diff) -> Result<u
     Ok(u8::from(args.exit_code && different))
 }
 
+fn looks_at_functions(settings: &Settings, asked: bool) -> bool {
+    asked || (settings.affected != Affected::All && settings.functions.is_some())
+}
+
 /// The functions, and what the last deploy remembers of the artifact, if imports are to be followed. Unless that was
 /// asked for on the command line, a function that can't be read is no reason to show no difference at all.
 async fn functions_of(
@@ -157,7 +173,7 @@ async fn functions_of(
     asked: bool,
 ) -> Result<Option<(Vec<Function>, Deployed)>> {
     let settings = project.settings();
-    if !asked && (settings.affected == Affected::All || settings.functions.is_none()) {
+    if !looks_at_functions(settings, asked) {
         return Ok(None);
     }
     let wanted = super::functions_of(settings)?;
@@ -189,14 +205,26 @@ fn tell(ui: &Ui, url: &ArtifactUrl, comparison: &Comparison, deletion: Deletion,
             ui.verbose(format!("`{name}` {}: {reason}", if affected { "is affected" } else { "is not affected" }));
         }
     }
+    let only_in_artifact = if deletion == Deletion::Owned { diff.only_in_artifact.len() } else { 0 };
+    tell_sum(ui, url, diff, only_in_artifact, &comparison.beyond_a_patch);
+}
+
+/// Tells what an earlier run has told.
+fn tell_again(ui: &Ui, url: &ArtifactUrl, told: &Told) -> DiffDocument {
+    let diff = Diff { unchanged: told.unchanged, ..Diff::default() };
+    tell_sum(ui, url, &diff, told.only_in_artifact, &told.beyond_a_patch);
+    DiffDocument::new(&diff, told.only_in_artifact, &told.beyond_a_patch)
+}
+
+fn tell_sum(ui: &Ui, url: &ArtifactUrl, diff: &Diff, only_in_artifact: usize, beyond_a_patch: &[ManifestChange]) {
     ui.status("Compared", format!("{url}: {}, {} unchanged", compare::counts(diff), diff.unchanged));
-    if deletion == Deletion::Owned && !diff.only_in_artifact.is_empty() {
+    if only_in_artifact > 0 {
         ui.verbose(format!(
             "{} more entries are in the artifact only; a build put them there, `--delete` would delete them",
-            count(diff.only_in_artifact.len() as u64)
+            count(only_in_artifact as u64)
         ));
     }
-    compare::warn_of_manifests(ui, &comparison.beyond_a_patch);
+    compare::warn_of_manifests(ui, beyond_a_patch);
 }
 
 /// A line for each reason, with the functions that it holds for.

@@ -33,6 +33,7 @@ mod status;
 mod store_check;
 mod tails;
 mod terminal;
+mod unchanged;
 mod watch;
 mod watch_check;
 mod watch_compile;

@@ -2,58 +2,21 @@
 //!
 //! Work is a directory to list, or a lot of files to look at: of a directory with very many files, other threads take
 //! some. A file costs one `stat`, relative to its directory, which is still open; none is opened.
-//!
-//! What is found is in *blocks*: files beside each other in one directory, in order, with no subdirectory between them.
-//! Whatever is in no block of a directory's comes before all of it or after, so of thousands of files only the blocks'
-//! first names have to be sorted.
 
-use std::cmp::Ordering;
-use std::ffi::OsString;
-use std::fs::{self, FileType};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::super::error::ProjectError;
 use super::super::mapping::slashed_name;
 use super::super::rules::DEPENDENCY_FOLDERS;
-use super::super::stat::Stat;
+use super::entries::{Entries, Kind};
 use super::levels::{Level, Marks};
+use super::listing::Block;
 use super::{Filter, Found, Scope, Walker};
 
 /// So many files are looked at in one go, and make a block.
 const LOT: usize = 256;
-
-/// One entry of a directory.
-struct Entry {
-    name: OsString,
-    kind: FileType,
-    entry: fs::DirEntry,
-}
-
-impl Entry {
-    /// The order in which paths through these entries are sorted: a directory's are followed by a slash.
-    fn in_path_order(a: &Self, b: &Self) -> Ordering {
-        let (one, other) = (a.name.as_encoded_bytes(), b.name.as_encoded_bytes());
-        let common = one.len().min(other.len());
-        let next = |bytes: &[u8], kind: FileType| bytes.get(common).copied().or(kind.is_dir().then_some(b'/'));
-        one[..common].cmp(&other[..common]).then_with(|| next(one, a.kind).cmp(&next(other, b.kind)))
-    }
-}
-
-/// Adds a directory's entries; those that come before an error, when there is one.
-fn list(directory: &Path, entries: &mut Vec<Entry>) -> std::io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        match entry.file_type() {
-            Ok(kind) => entries.push(Entry { name: entry.file_name(), kind, entry }),
-            // Some file systems have to be asked; by then it may be gone.
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
 
 /// What a thread takes at a time.
 #[derive(Debug)]
@@ -67,8 +30,17 @@ pub(super) enum Work {
         /// It is where the walk begins, so it is neither excluded nor ignored.
         is_start: bool,
     },
-    /// With their paths.
-    Files(Vec<(String, fs::DirEntry)>),
+    Files(Lot),
+}
+
+/// Files that stand beside each other.
+#[derive(Debug)]
+pub(super) struct Lot {
+    /// Relative to the root; with its slash, or "".
+    directory: String,
+    entries: Arc<Entries>,
+    /// Positions among the entries.
+    files: Vec<usize>,
 }
 
 /// One thread's share of a walk.
@@ -84,7 +56,7 @@ impl Visitor<'_> {
     pub(super) fn visit(&mut self, work: Work, more: &mut Vec<Work>) {
         match work {
             Work::Directory { path, above, is_start } => self.directory(&path, above.as_ref(), is_start, more),
-            Work::Files(files) => self.files(files),
+            Work::Files(lot) => self.files(&lot),
         }
     }
 
@@ -94,65 +66,67 @@ impl Visitor<'_> {
         }
         let walker = self.walker;
         let full = if path.is_empty() { walker.root.clone() } else { walker.root.join(path) };
-        let mut entries = Vec::new();
-        if let Err(error) = list(&full, &mut entries) {
-            self.failed(full.clone(), error);
-        }
+        let entries = match Entries::read(&full) {
+            Ok(entries) => Arc::new(entries),
+            Err(error) => return self.failed(full, error),
+        };
         let mut marks = Marks::default();
-        entries.iter().for_each(|entry| marks.note(&entry.name));
-        entries.sort_unstable_by(Entry::in_path_order);
+        entries.iter().for_each(|(_, name, _)| marks.note(name));
         let mut judged = walker.canonical_root.join(path);
         let level = above.map(|above| above.enter(&judged, marks));
         let rules = level.as_deref().filter(|level| level.has_rules());
 
-        let mut files = Vec::new();
-        for Entry { name, kind, entry } in entries {
+        let directory = if path.is_empty() { String::new() } else { [path, "/"].concat() };
+        let mut below = directory.clone();
+        let mut lot = Lot { directory, entries: Arc::clone(&entries), files: Vec::new() };
+        for (at, name, kind) in entries.iter() {
+            let is_dir = kind == Kind::Directory;
             if let Some(rules) = rules {
-                judged.push(&name);
-                let ignored = rules.ignores(&judged, kind.is_dir());
+                judged.push(name);
+                let ignored = rules.ignores(&judged, is_dir);
                 judged.pop();
                 if ignored {
                     continue;
                 }
             }
-            let below = match slashed_name(&name) {
-                Ok(name) if path.is_empty() => name.to_owned(),
-                Ok(name) => [path, "/", name].concat(),
+            match slashed_name(name) {
+                Ok(name) => {
+                    below.truncate(lot.directory.len());
+                    below.push_str(name);
+                }
                 Err(reason) => {
-                    let path = entry.path();
+                    let path = full.join(name);
                     self.found.errors.push((path.clone(), ProjectError::Unnameable { path, reason }));
                     continue;
                 }
-            };
-            if walker.rules.excludes(&below, kind.is_dir()) {
+            }
+            if walker.rules.excludes(&below, is_dir) {
                 continue;
             }
-            if kind.is_dir() {
+            if is_dir {
                 // What comes after it comes after all that is in it.
-                self.lots(&mut files, more);
-                more.push(Work::Directory { path: below, above: level.clone(), is_start: false });
-            } else if self.filter.is_some_and(|filter| !filter(&below)) {
+                self.look_at(&mut lot, more);
+                more.push(Work::Directory { path: below.clone(), above: level.clone(), is_start: false });
+            } else if self.filter.is_some_and(|filter| !filter(&below)) || !walker.mapping.maps(&below) {
                 // Not asked for.
-            } else if kind.is_symlink() {
-                if walker.mapping.entry_name(&below).is_some() {
-                    self.found.links.push(below);
-                }
-            } else if kind.is_file() {
-                files.push((below, entry));
+            } else if kind == Kind::Link {
+                self.found.links.push(below.clone());
+            } else if kind == Kind::File {
+                lot.files.push(at);
             }
             // Sockets, pipes and devices are no files to anybody: git passes over them too.
         }
-        self.lots(&mut files, more);
+        self.look_at(&mut lot, more);
     }
 
-    /// Looks at files that stand beside each other, if they aren't too many: then others take some.
-    fn lots(&mut self, files: &mut Vec<(String, fs::DirEntry)>, more: &mut Vec<Work>) {
-        while files.len() > LOT {
-            more.push(Work::Files(files.split_off(files.len() - LOT)));
+    /// Looks at the lot's files, if they aren't too many: then others take some. None is left in it.
+    fn look_at(&mut self, lot: &mut Lot, more: &mut Vec<Work>) {
+        while lot.files.len() > LOT {
+            let files = lot.files.split_off(lot.files.len() - LOT);
+            more.push(Work::Files(Lot { directory: lot.directory.clone(), entries: Arc::clone(&lot.entries), files }));
         }
-        if !files.is_empty() {
-            self.files(std::mem::take(files));
-        }
+        self.files(lot);
+        lot.files.clear();
     }
 
     /// Whether the walk goes into this directory; notes what it is.
@@ -185,18 +159,20 @@ impl Visitor<'_> {
         true
     }
 
-    fn files(&mut self, files: Vec<(String, fs::DirEntry)>) {
-        let mut block = Vec::with_capacity(files.len());
-        for (path, entry) in files {
-            match entry.metadata() {
-                Ok(metadata) => match self.walker.file(path, Stat::of(&metadata)) {
-                    Ok(file) => block.extend(file),
-                    Err(error) => self.found.errors.push((entry.path(), error)),
-                },
-                Err(error) => self.failed(entry.path(), error),
+    fn files(&mut self, Lot { directory, entries, files }: &Lot) {
+        let mut block = Block::new(directory, files.len());
+        for &at in files {
+            let name = entries.name(at);
+            match (entries.stat(at), slashed_name(name)) {
+                (Ok(stat), Ok(name)) => block.push(name, stat),
+                (Err(error), _) => self.failed(self.walker.root.join(directory).join(name), error),
+                // Such a one was never put into a lot.
+                (Ok(_), Err(_)) => {}
             }
         }
-        self.found.blocks.push(block);
+        if !block.is_empty() {
+            self.found.blocks.push(block);
+        }
     }
 
     fn failed(&mut self, path: PathBuf, source: std::io::Error) {

@@ -44,7 +44,7 @@ use super::mapping::{self, Mapping};
 use super::rules::{IGNORE_FILE, Rules};
 use super::stat::Stat;
 use levels::Level;
-use listing::{Block, Part};
+use listing::{Blocks, Part};
 use queue::Queue;
 use visit::{Visitor, Work};
 
@@ -106,7 +106,7 @@ pub(crate) struct Walker {
 /// What a walk came across.
 #[derive(Debug, Default)]
 struct Found {
-    blocks: Vec<Block>,
+    blocks: Blocks,
     /// Symbolic links, as paths relative to the root.
     links: Vec<String>,
     /// Dependency folders, as paths relative to the root. Not entered.
@@ -118,7 +118,7 @@ struct Found {
 
 impl Found {
     fn add(&mut self, other: Self) {
-        self.blocks.extend(other.blocks);
+        self.blocks.add(other.blocks);
         self.links.extend(other.links);
         self.dependency_folders.extend(other.dependency_folders);
         self.mapped.extend(other.mapped);
@@ -192,7 +192,7 @@ impl Walker {
 
     fn part(&self, found: Found, ignore_files: IgnoreFiles) -> Result<Part, ProjectError> {
         let mut part = Part { blocks: found.blocks, linked: Vec::new() };
-        part.blocks.sort_by_cached_key(Block::first);
+        part.blocks.sort();
         self.follow_all(&found.links, ignore_files, &mut part.linked)?;
         Ok(part)
     }
@@ -264,7 +264,8 @@ impl Walker {
         let start = |path| Work::Directory { path, above: above.clone(), is_start: true };
         let queue = Queue::new(starts.into_iter().map(start).collect());
         let share = || {
-            let mut visitor = Visitor { walker: self, scope, filter, found: Found::default() };
+            let found = Found { blocks: Blocks::of_thread(), ..Found::default() };
+            let mut visitor = Visitor { walker: self, scope, filter, found };
             queue.run(|work, more| visitor.visit(work, more));
             visitor.found
         };

@@ -1,6 +1,14 @@
 //! Work that makes more work, on as many threads as there are cores.
+//!
+//! Where much is waiting, a thread takes some of it at once: threads that come back for every directory get into each
+//! other's way.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// A thread takes at most so many items at once,
+const MOST: usize = 16;
+/// and no more than this part of what is waiting: others want some, and are to end at the same time.
+const SHARE: usize = 8;
 
 /// What is to be done, and how many threads are doing something.
 #[derive(Debug)]
@@ -23,19 +31,24 @@ impl<T: Send> Queue<T> {
     /// Takes work until there is none left and nobody is making any. What `work` adds to its second argument is done
     /// later, by whoever comes first, and what was added last before all other.
     pub(super) fn run(&self, mut work: impl FnMut(T, &mut Vec<T>)) {
-        while let Some(item) = self.take() {
+        while let Some(items) = self.take() {
             // Gives back its place even if the work panics: else the others would wait for ever.
             let mut turn = Turn { queue: self, more: Vec::new() };
-            work(item, &mut turn.more);
+            for item in items.into_iter().rev() {
+                work(item, &mut turn.more);
+                turn.hand_over();
+            }
         }
     }
 
-    fn take(&self) -> Option<T> {
+    /// The last one first.
+    fn take(&self) -> Option<Vec<T>> {
         let mut state = self.lock();
         loop {
-            if let Some(item) = state.waiting.pop() {
+            let count = state.waiting.len();
+            if count > 0 {
                 state.busy += 1;
-                return Some(item);
+                return Some(state.waiting.split_off(count - (count / SHARE).clamp(1, MOST)));
             }
             if state.busy == 0 {
                 return None;
@@ -49,20 +62,30 @@ impl<T: Send> Queue<T> {
     }
 }
 
-/// One thread's work on one item.
+/// One thread's work on some items.
 struct Turn<'a, T: Send> {
     queue: &'a Queue<T>,
     more: Vec<T>,
 }
 
+impl<T: Send> Turn<'_, T> {
+    /// Gives others what has come up: they may have nothing to do.
+    fn hand_over(&mut self) {
+        if !self.more.is_empty() {
+            self.queue.lock().waiting.append(&mut self.more);
+            self.queue.changed.notify_all();
+        }
+    }
+}
+
 impl<T: Send> Drop for Turn<'_, T> {
     fn drop(&mut self) {
+        self.hand_over();
         let mut state = self.queue.lock();
         state.busy -= 1;
-        let is_news = !self.more.is_empty() || (state.busy == 0 && state.waiting.is_empty());
-        state.waiting.append(&mut self.more);
+        let is_end = state.busy == 0 && state.waiting.is_empty();
         drop(state);
-        if is_news {
+        if is_end {
             self.queue.changed.notify_all();
         }
     }

@@ -12,7 +12,6 @@ use super::super::mapping::slashed_name;
 use super::super::rules::DEPENDENCY_FOLDERS;
 use super::entries::{Entries, Kind};
 use super::levels::{Level, Marks};
-use super::listing::Block;
 use super::{Filter, Found, Scope, Walker};
 
 /// So many files are looked at in one go, and make a block.
@@ -39,7 +38,7 @@ pub(super) struct Lot {
     /// Relative to the root; with its slash, or "".
     directory: String,
     entries: Arc<Entries>,
-    /// Positions among the entries.
+    /// Positions among the entries, of those whose names are UTF-8.
     files: Vec<usize>,
 }
 
@@ -160,18 +159,17 @@ impl Visitor<'_> {
     }
 
     fn files(&mut self, Lot { directory, entries, files }: &Lot) {
-        let mut block = Block::new(directory, files.len());
-        for &at in files {
-            let name = entries.name(at);
-            match (entries.stat(at), slashed_name(name)) {
-                (Ok(stat), Ok(name)) => block.push(name, stat),
-                (Err(error), _) => self.failed(self.walker.root.join(directory).join(name), error),
-                // Such a one was never put into a lot.
-                (Ok(_), Err(_)) => {}
+        let mut failures = Vec::new();
+        self.found.blocks.write(directory, |block| {
+            for &at in files {
+                match entries.stat(at) {
+                    Ok(stat) => block.push(entries.name(at).as_encoded_bytes(), stat),
+                    Err(error) => failures.push((at, error)),
+                }
             }
-        }
-        if !block.is_empty() {
-            self.found.blocks.push(block);
+        });
+        for (at, error) in failures {
+            self.failed(self.walker.root.join(directory).join(entries.name(at)), error);
         }
     }
 

@@ -315,11 +315,7 @@ async fn nobody_waits_for_the_look_at_the_artifact() {
 
     let requests = world.cloud.requests();
     let of = |operation: &str| requests.iter().filter(|it| it.operation == operation).count();
-    assert_eq!(
-        ["GetObject", "PutObject", "HeadObject", "UpdateFunctionCode"].map(of),
-        [1, 1, 2, 3],
-        "{requests:#?}"
-    );
+    assert_eq!(["GetObject", "PutObject", "HeadObject", "UpdateFunctionCode"].map(of), [1, 1, 2, 3], "{requests:#?}");
     let last = |wanted: &str| requests.iter().rposition(|it| it.operation == wanted).unwrap();
     // The first one is the patch's, which reads what it has to carry over.
     let look = last("HeadObject");

@@ -200,15 +200,15 @@ mod tests {
         blocks
     }
 
-    fn digest(all: Vec<Written<'_>>, linked: &[(&str, Stat)]) -> [u8; 32] {
-        let blocks = written(&all);
+    fn digest(all: &[Written<'_>], linked: &[(&str, Stat)]) -> [u8; 32] {
+        let blocks = written(all);
         let file = |(path, stat): &(&str, Stat)| LocalFile::new((*path).to_owned(), (*path).to_owned(), *stat);
         Listing { parts: vec![Part { blocks, linked: linked.iter().map(file).collect() }] }.digest().unwrap()
     }
 
     #[test]
     fn the_digest_is_another_one_whatever_of_a_file_changes() {
-        let with = |stat| digest(vec![block("src/", &[("a", STAT), ("b", stat)])], &[]);
+        let with = |stat| digest(&[block("src/", &[("a", STAT), ("b", stat)])], &[]);
         let same = with(STAT);
         for changed in [
             Stat { size: 9, ..STAT },
@@ -225,16 +225,16 @@ mod tests {
     #[test]
     fn the_digest_is_another_one_when_files_come_go_move_or_change_places() {
         let all = [
-            digest(vec![block("src/", &[("a", STAT), ("b", STAT)])], &[]),
-            digest(vec![block("src/", &[("a", STAT)])], &[]),
-            digest(vec![block("src/", &[("a", STAT), ("b", STAT), ("c", STAT)])], &[]),
-            digest(vec![block("src/", &[("a", STAT), ("bb", STAT)])], &[]),
-            digest(vec![block("src/", &[("ab", STAT)])], &[]),
-            digest(vec![block("", &[("src/a", STAT), ("b", STAT)])], &[]),
-            digest(vec![block("src/", &[("a", STAT)]), block("", &[("b", STAT)])], &[]),
-            digest(vec![block("src/", &[("a", STAT)])], &[("src/b", STAT)]),
-            digest(vec![], &[("src/a", STAT), ("src/b", STAT)]),
-            digest(vec![], &[]),
+            digest(&[block("src/", &[("a", STAT), ("b", STAT)])], &[]),
+            digest(&[block("src/", &[("a", STAT)])], &[]),
+            digest(&[block("src/", &[("a", STAT), ("b", STAT), ("c", STAT)])], &[]),
+            digest(&[block("src/", &[("a", STAT), ("bb", STAT)])], &[]),
+            digest(&[block("src/", &[("ab", STAT)])], &[]),
+            digest(&[block("", &[("src/a", STAT), ("b", STAT)])], &[]),
+            digest(&[block("src/", &[("a", STAT)]), block("", &[("b", STAT)])], &[]),
+            digest(&[block("src/", &[("a", STAT)])], &[("src/b", STAT)]),
+            digest(&[], &[("src/a", STAT), ("src/b", STAT)]),
+            digest(&[], &[]),
         ];
         for (at, one) in all.iter().enumerate() {
             assert!(!all[..at].contains(one), "number {at}");
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn the_digest_does_not_depend_on_the_order_in_which_links_were_followed() {
         let other = Stat { size: 7, ..STAT };
-        assert_eq!(digest(vec![], &[("a", STAT), ("b", other)]), digest(vec![], &[("b", other), ("a", STAT)]));
+        assert_eq!(digest(&[], &[("a", STAT), ("b", other)]), digest(&[], &[("b", other), ("a", STAT)]));
     }
 
     #[test]

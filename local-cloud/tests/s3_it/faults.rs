@@ -84,6 +84,34 @@ async fn a_cloud_that_is_away_refuses_connections_until_it_is_back_with_all_it_h
 }
 
 #[tokio::test]
+async fn a_stalled_request_is_given_up_when_its_client_goes_even_in_the_middle_of_its_body() {
+    use tokio::io::AsyncWriteExt as _;
+    let cloud = cloud().await;
+    let address = cloud.cloud.endpoint().trim_start_matches("http://").to_owned();
+    for action in [Action::Stall, Action::StallAfter] {
+        for sent in [0, 500, 1000] {
+            cloud.cloud.clear_requests();
+            cloud.cloud.faults().inject(Fault::on("PutObject").then(action));
+            let mut client = tokio::net::TcpStream::connect(&address).await.unwrap();
+            let head = format!("PUT /{BUCKET}/k HTTP/1.1\r\nHost: {address}\r\nContent-Length: 1000\r\n\r\n");
+            client.write_all(&[head.as_bytes(), &vec![0; sent]].concat()).await.unwrap();
+            while cloud.cloud.requests_under_way() == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            drop(client);
+            let given_up = async {
+                while cloud.cloud.requests_under_way() > 0 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            let waited = tokio::time::timeout(Duration::from_secs(60), given_up).await;
+            assert!(waited.is_ok(), "{action}, {sent} bytes sent: {:#?}", cloud.cloud.requests());
+            cloud.cloud.faults().clear();
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_link_slows_a_body_down_to_its_rate() {
     let cloud = cloud().await;
     cloud.put("k", bytes(MIB)).await;

@@ -2,7 +2,7 @@
 //!
 //! A walk of thousands of files spends its time here, so on Linux the kernel is asked by its own calls ([`linux`]):
 //! entries come in one buffer, their names go behind each other into another, and `stat` is asked relative to the
-//! directory, which stays open. Through the standard library ([`portable`]) each entry is allocated twice and shares a
+//! directory, which stays open. Through the standard library (`portable`) each entry is allocated twice and shares a
 //! counted reference to its directory. The tests hold both to the same answers.
 
 use std::cmp::Ordering;

@@ -1,8 +1,9 @@
 //! Patching the artifact: directly from here, or by the zipedit function next to it.
 //!
 //! Both carry out the same change set with the same engine and answer with the same figures. What differs is whose
-//! link the bytes cross: a direct patch sends the new bytes and fetches kept runs that are too short for S3 to copy; an
-//! invocation sends the new contents only, and pays for starting the function. [`choose`] weighs the two.
+//! link the bytes and requests cross: a direct patch sends the new bytes and fetches kept runs that are too short for S3 to
+//! copy, by requests that wait for one another; an invocation sends the new contents only, by one request, and pays for
+//! starting the function. [`choose`] weighs the two.
 //!
 //! While the function works, its edit is planned here, too: its answer then tells whether the artifact has become just
 //! that, and need not be read to know its directory.
@@ -19,7 +20,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zipedit::{
-    Artifact, Change, Changes, MAX_OVERLAY, Options, Plan, Precondition, Report, S3Store, Stamp, Stop, Store, Tail,
+    Artifact, Change, Changes, MAX_OVERLAY, Options, Plan, Precondition, Report, S3Store, Stamp, Stop, Store, Strategy,
+    Tail,
 };
 use zipedit_lambda::{Answer, STORE_CHECK};
 
@@ -48,8 +50,10 @@ mod link {
     pub(super) const DOWN: f64 = 6_250_000.0;
     /// There and back.
     pub(super) const ROUND_TRIP: Duration = Duration::from_millis(40);
-    /// What an invocation takes besides the payload: sometimes a cold start, and S3 as seen from the function.
-    pub(super) const INVOCATION: Duration = Duration::from_millis(350);
+    /// What S3 itself takes for a small request, wherever it comes from: tens of milliseconds.
+    pub(super) const S3: Duration = Duration::from_millis(30);
+    /// What Lambda takes until the function runs: little, and a cold start now and then.
+    pub(super) const START: Duration = Duration::from_millis(60);
 }
 
 /// An artifact in S3, as it was read.
@@ -64,7 +68,7 @@ pub(crate) enum Way {
     Direct,
 }
 
-/// What decides between the ways, in bytes over this machine's link.
+/// What decides between the ways: bytes over this machine's link, and requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Weights {
     /// What a direct patch would fetch.
@@ -73,16 +77,20 @@ pub(crate) struct Weights {
     pub(crate) direct_up: u64,
     /// The event of an invocation.
     pub(crate) event: u64,
+    /// Requests to S3 that wait for one another, whoever makes them.
+    pub(crate) requests: u32,
 }
 
 impl Weights {
-    /// Create, parts, Complete.
     fn direct(&self) -> Duration {
-        3 * link::ROUND_TRIP + seconds(self.direct_down, link::DOWN) + seconds(self.direct_up, link::UP)
+        self.requests * (link::ROUND_TRIP + link::S3)
+            + seconds(self.direct_down, link::DOWN)
+            + seconds(self.direct_up, link::UP)
     }
 
+    /// The function reads the directory first, unless it knows it from its last edit.
     fn lambda(&self) -> Duration {
-        link::ROUND_TRIP + link::INVOCATION + seconds(self.event, link::UP)
+        link::ROUND_TRIP + link::START + seconds(self.event, link::UP) + (1 + self.requests) * link::S3
     }
 }
 
@@ -182,7 +190,13 @@ impl Patcher<'_> {
     fn weights(&self, store: &S3Store, artifact: &S3Artifact, changes: &Changes) -> Result<Weights> {
         let prepared = artifact.prepare(store, changes).map_err(|error| self.cloud.explain_engine(&error))?;
         let cost = prepared.cost();
-        Ok(Weights { direct_down: cost.read, direct_up: cost.written, event: event_estimate(changes) })
+        let requests = match prepared.strategy() {
+            Strategy::None => 0,
+            Strategy::Small => 1,
+            // Create, parts, Complete.
+            Strategy::Splice | Strategy::Rewrite => 3,
+        };
+        Ok(Weights { direct_down: cost.read, direct_up: cost.written, event: event_estimate(changes), requests })
     }
 
     /// What the function makes of the artifact, if it is still the one that was read; worked out where it holds nothing
@@ -406,21 +420,31 @@ mod tests {
     }
 
     #[test]
-    fn a_small_edit_is_patched_directly() {
-        let weights = Weights { direct_down: 0, direct_up: 60 * KIB, event: 4 * KIB };
+    fn a_small_artifact_is_put_from_here() {
+        let weights = Weights { direct_down: 0, direct_up: 60 * KIB, event: 4 * KIB, requests: 1 };
         assert_eq!(choose(&weights), Way::Direct);
     }
 
     #[test]
-    fn kept_runs_that_would_have_to_cross_the_uplink_again_are_left_to_the_function() {
-        let weights = Weights { direct_down: 4 * MIB, direct_up: 4 * MIB, event: 4 * KIB };
+    fn requests_that_wait_for_one_another_are_left_to_the_function() {
+        let weights = Weights { direct_down: 0, direct_up: 60 * KIB, event: 4 * KIB, requests: 3 };
         assert_eq!(choose(&weights), Way::Lambda);
     }
 
     #[test]
+    fn kept_runs_that_would_have_to_cross_the_uplink_again_are_left_to_the_function() {
+        for requests in [1, 3] {
+            let weights = Weights { direct_down: 4 * MIB, direct_up: 4 * MIB, event: 4 * KIB, requests };
+            assert_eq!(choose(&weights), Way::Lambda);
+        }
+    }
+
+    #[test]
     fn large_new_contents_cross_the_link_once_either_way() {
-        let weights = Weights { direct_down: 0, direct_up: 20 * MIB, event: 21 * MIB };
-        assert_eq!(choose(&weights), Way::Direct);
+        for requests in [1, 3] {
+            let weights = Weights { direct_down: 0, direct_up: 20 * MIB, event: 21 * MIB, requests };
+            assert_eq!(choose(&weights), Way::Direct);
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::tools::{TOOLS, Tool};
 /// A tool that has taken so many seconds for an edit isn't run again for it,
 const BUDGET: f64 = 60.0;
 /// so many for one line at a smaller size, not at a larger one,
-const TOO_SLOW_FOR_MORE: f64 = 200.0;
+const TOO_SLOW_FOR_MORE: f64 = 60.0;
 /// so many for one line of one handler, not for the other edits,
 const TOO_SLOW_FOR_OTHERS: f64 = 30.0;
 /// and so many, only once for each of those.

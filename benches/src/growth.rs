@@ -28,11 +28,11 @@ pub(crate) struct Fleet {
     pub(crate) functions: usize,
     /// Until all are live, in seconds.
     pub(crate) wall: f64,
-    /// Control-plane calls.
+    /// Control-plane calls from the first update on.
     pub(crate) calls: usize,
     /// Those refused with 429.
     pub(crate) throttled: usize,
-    /// From the first control-plane call to the last, in seconds.
+    /// From the first of them to the last, in seconds.
     pub(crate) calling: f64,
     /// What the quota asks for that at least, in seconds.
     pub(crate) allowed: f64,
@@ -64,8 +64,11 @@ pub(crate) fn by_functions(programs: &Programs, progress: &Progress) -> Result<V
 fn fleet(functions: usize, took: Took, requests: &[Request]) -> Fleet {
     // GetFunction has a quota of its own, and so has S3.
     let calls = ["UpdateFunctionCode", "ListCodeSigningConfigs", "GetFunctionConfiguration", "ListFunctions"];
-    let calls: Vec<_> = requests.iter().filter(|request| calls.contains(&request.operation.as_str())).collect();
-    let first = calls.iter().map(|call| call.begin).fold(f64::INFINITY, f64::min);
+    // Before the first update, functions are read, at the rate of another quota.
+    let updates = requests.iter().filter(|request| request.operation == "UpdateFunctionCode");
+    let first = updates.map(|update| update.begin).fold(f64::INFINITY, f64::min);
+    let calls = requests.iter().filter(|it| calls.contains(&it.operation.as_str()) && it.begin >= first);
+    let calls: Vec<_> = calls.collect();
     let last = calls.iter().map(|call| call.begin).fold(0.0, f64::max);
     Fleet {
         functions,

@@ -217,7 +217,12 @@ impl Rollback<'_> {
             // Only to say what the next deploy would do: a rollback needs no file.
             Ok(blocking(move || project.scan(&url)).await.ok())
         };
-        let (versions, current, functions, scan) = tokio::try_join!(listed, current, guarded, scanned)?;
+        let here = async {
+            let (listed, current) = futures::join!(listed, current);
+            // In this order: an answer to a HEAD has no words, such as that the credentials have expired.
+            Ok((listed?, current?))
+        };
+        let ((versions, current), functions, scan) = tokio::try_join!(here, guarded, scanned)?;
         let Some(newest) = versions.first() else {
             return Err(Error::new("ArtifactNotFound", format!("{} has no version", self.artifact))
                 .hint("check `artifact` in quickdeploy.toml, and the region"));

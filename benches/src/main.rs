@@ -24,7 +24,7 @@ mod tools;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::compare::{Wanted, compare};
@@ -148,7 +148,10 @@ fn execute(arguments: &Arguments) -> Result<()> {
         _ => {}
     }
     let progress = Progress::default();
-    let file = arguments.out.join("results.json");
+    // Before anything takes its time.
+    let out = &arguments.out;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let file = out.join("results.json");
     let mut results = Results::load(&file)?;
     if !matches!(arguments.command, Command::Report) {
         progress.say("building what is measured");
@@ -160,7 +163,7 @@ fn execute(arguments: &Arguments) -> Result<()> {
         run.command(&arguments.command)?;
         results = run.results;
     }
-    report::write(&results, &arguments.out)
+    report::write(&results, out)
 }
 
 /// What is measured, and with what.

@@ -287,7 +287,7 @@ impl Builder {
             log: Arc::clone(&log),
             faults: Arc::clone(&faults),
         };
-        let server = server::Server::start(listener, services);
+        let server = server::Server::start(listener, address, services);
         let stacks = StackControl::new(cloudformation);
         let credentials = self.credentials;
         Ok(LocalCloud { address, log, faults, iam, lambda: lambda.control(), stacks, server, credentials })

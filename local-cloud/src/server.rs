@@ -6,6 +6,7 @@
 //! operation is asked for, it is read before the look for a fault.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -40,9 +41,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(listener: TcpListener, services: Services) -> Self {
+    pub(crate) fn start(listener: TcpListener, address: SocketAddr, services: Services) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let accepting = tokio::spawn(accept(listener, Arc::new(services), stopped));
+        let accepting = tokio::spawn(accept(listener, address, Arc::new(services), stopped));
         Self { stop, accepting }
     }
 
@@ -57,20 +58,21 @@ async fn stopping(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
-async fn accept(mut listener: TcpListener, services: Arc<Services>, mut stopped: watch::Receiver<bool>) {
+async fn accept(
+    mut listener: TcpListener,
+    address: SocketAddr,
+    services: Arc<Services>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
     let mut away = services.faults.away();
     loop {
         if is_away(*away.borrow_and_update()) {
-            let Ok(deaf) = Deaf::turned(listener) else { break };
-            tokio::select! {
-                () = returned(&mut away) => {}
+            drop(listener);
+            listener = tokio::select! {
+                again = deaf(address, &mut away) => again,
                 () = stopping(&mut stopped) => break,
-            }
-            match deaf.listening_again() {
-                Ok(again) => listener = again,
-                Err(_) => break,
-            }
+            };
         }
         tokio::select! {
             _ = away.changed() => {}
@@ -116,23 +118,27 @@ async fn gone(away: &mut watch::Receiver<Option<Instant>>) {
     }
 }
 
-/// A socket that keeps a listener's port, and refuses connections: nobody else gets the port meanwhile.
-struct Deaf(TcpSocket);
-
-impl Deaf {
-    fn turned(listener: TcpListener) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // Closed connections to the port linger.
-        socket.set_reuseaddr(true)?;
-        drop(listener);
-        socket.bind(address)?;
-        Ok(Self(socket))
+/// Refuses connections to a port until the cloud is there again, and keeps others from taking it meanwhile.
+async fn deaf(address: SocketAddr, away: &mut watch::Receiver<Option<Instant>>) -> TcpListener {
+    loop {
+        // A process that is just being started has a copy of the closed listener until it executes its program: until then
+        // the port is in use.
+        if let Ok(socket) = bound(address) {
+            returned(away).await;
+            if let Ok(listener) = socket.listen(1024) {
+                return listener;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
+}
 
-    fn listening_again(self) -> io::Result<TcpListener> {
-        self.0.listen(1024)
-    }
+fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Closed connections to the port linger.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 async fn serve(wire: Wire, switch: ResetSwitch, services: Arc<Services>, mut stopped: watch::Receiver<bool>) {

@@ -1,5 +1,7 @@
 //! Faults do what they say, to the calls they are meant for.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::primitives::ByteStream;
@@ -81,6 +83,34 @@ async fn a_cloud_that_is_away_refuses_connections_until_it_is_back_with_all_it_h
         assert!(begun.elapsed() < Duration::from_secs(10));
     }
     assert!(begun.elapsed() >= Duration::from_millis(250), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cloud_comes_back_although_processes_are_being_started() {
+    let cloud = cloud().await;
+    let address = cloud.cloud.endpoint().trim_start_matches("http://").to_owned();
+    let enough = Arc::new(AtomicBool::new(false));
+    let starting = [(); 2].map(|()| {
+        let enough = Arc::clone(&enough);
+        std::thread::spawn(move || {
+            while !enough.load(Ordering::Relaxed) {
+                std::process::Command::new("true").status().unwrap();
+            }
+        })
+    });
+    for _ in 0..300 {
+        cloud.cloud.faults().go_away(Duration::from_secs(60));
+        tokio::task::yield_now().await;
+        cloud.cloud.faults().come_back();
+    }
+    let back = async {
+        while tokio::net::TcpStream::connect(&address).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), back).await.expect("it is back");
+    enough.store(true, Ordering::Relaxed);
+    starting.into_iter().for_each(|starting| starting.join().unwrap());
 }
 
 #[tokio::test]

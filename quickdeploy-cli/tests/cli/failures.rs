@@ -5,6 +5,9 @@ use local_cloud::{Action, Fault};
 
 use crate::world::{KEY, Ran, World, config};
 
+/// Nothing listens there.
+const NOBODY: &str = "http://127.0.0.1:1";
+
 fn error(ran: &Ran) -> (String, String) {
     let document = ran.json();
     let text = |key: &str| document["error"][key].as_str().unwrap().to_owned();
@@ -146,14 +149,10 @@ async fn wrong_usage_has_an_exit_code_of_its_own_and_a_document_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cloud_that_does_not_answer() {
     let world = World::with_functions(&["a"]).await;
-    // A port that was just free: nothing listens there.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
-    let ran = world.run(&["--json", "--endpoint-url", &url]).await.expect_code(1);
+    let ran = world.run(&["--json", "--endpoint-url", NOBODY]).await.expect_code(1);
     let (kind, message) = error(&ran);
     assert_eq!(kind, "Unreachable");
-    assert!(message.contains(&url), "{message}");
+    assert!(message.contains(NOBODY), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,11 +178,7 @@ async fn half_of_the_keys() {
 #[tokio::test(flavor = "multi_thread")]
 async fn causes_are_told_in_one_line_without_the_http_clients_layers() {
     let world = World::with_functions(&["a"]).await;
-    // A port that was just free: nothing listens there.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
-    let ran = world.run(&["diff", "--endpoint-url", &url]).await.expect_code(1);
+    let ran = world.run(&["diff", "--endpoint-url", NOBODY]).await.expect_code(1);
     let told: Vec<&str> = ran.stderr.lines().filter(|line| !line.starts_with(" hint: ")).collect();
     assert_eq!(told.len(), 1, "{}", ran.stderr);
     for layer in ["dispatch failure", "client error", "os error"] {

@@ -45,12 +45,13 @@ async fn a_function_that_takes_too_long_is_ended() {
     }
     let bench = Bench::start().await;
     let slow = ECHO.replace("echo \"event", "test \"$event\" != 13 || sleep 600; echo \"event");
-    bench.create_with_timeout("f", "provided.al2023", "x", &[("bootstrap", &slow)], 1).await;
+    // Enough for the last invocation, which starts a process again, on a busy machine.
+    bench.create_with_timeout("f", "provided.al2023", "x", &[("bootstrap", &slow)], 5).await;
     let failed = bench.invoke("f", &json!(13)).await;
     assert_eq!(failed.error_type(), "Sandbox.Timedout");
     let (id, what) = failed.error_message().strip_prefix("RequestId: ").unwrap().split_once(' ').unwrap();
-    assert_eq!(what, "Error: Task timed out after 1.00 seconds");
-    assert!(failed.log.contains(&format!("Z {id} Task timed out after 1.00 seconds\n")), "{}", failed.log);
+    assert_eq!(what, "Error: Task timed out after 5.00 seconds");
+    assert!(failed.log.contains(&format!("Z {id} Task timed out after 5.00 seconds\n")), "{}", failed.log);
     assert!(failed.log.contains("\tStatus: timeout"));
     assert_eq!(bench.invoke("f", &json!(1)).await.value()["echo"], 1);
 }

@@ -424,24 +424,23 @@ async fn a_function_that_is_left_on_an_older_version_stops_with_it() {
 #[tokio::test]
 async fn credentials_that_end_soon_are_a_warning_with_the_way_to_renew_them() {
     let world = World::with_functions(&["start"]).await;
-    let examine = async |end: std::time::SystemTime| {
-        let end = aws_sdk_s3::primitives::DateTime::from(end).to_string();
+    let examine = async |minutes: i64| {
+        let now = aws_sdk_s3::primitives::DateTime::from(std::time::SystemTime::now());
+        let end = aws_sdk_s3::primitives::DateTime::from_secs(now.secs() + minutes * 60).to_string();
         let mut command = world.command(&["doctor", "--json"]);
         command.env("AWS_SESSION_TOKEN", "token").env("AWS_CREDENTIAL_EXPIRATION", end);
         Ran::of(&command.output().await.unwrap()).expect_code(0).json()
     };
-    let now = std::time::SystemTime::now();
-    let minutes = |number: u64| std::time::Duration::from_secs(number * 60);
 
-    let document = examine(now + minutes(5)).await;
+    let document = examine(5).await;
     let expiry = only(&document, "expiry");
     assert_eq!(expiry["level"], "warning");
     assert!(expiry["message"].as_str().unwrap().starts_with("the credentials end in 4 min "), "{expiry:#}");
     assert!(mend(expiry).contains("aws configure export-credentials"), "{expiry:#}");
 
-    let document = examine(now - minutes(2)).await;
+    let document = examine(-2).await;
     assert!(only(&document, "expiry")["message"].as_str().unwrap().starts_with("the credentials ended 2 min "));
-    let document = examine(now + minutes(60)).await;
+    let document = examine(60).await;
     assert_eq!(only(&document, "expiry")["level"], "ok");
 }
 

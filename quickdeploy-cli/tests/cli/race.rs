@@ -156,18 +156,26 @@ async fn after_deployments_at_the_same_time_every_function_runs_the_current_vers
         if !keeps_versions {
             move_to_a_plain_bucket(&world, &names).await;
         }
-        // Some updates take longer than others, each time others.
+        // The first update waits until there is a newer version; some take longer than others, each time others.
+        world.cloud.faults().inject(Fault::on("UpdateFunctionCode").then(Action::Hold { gate: GATE }));
         for nth in [2, 5, 11, 17, 23, 31] {
             let slow = Action::Delay(Duration::from_millis(40 * nth as u64));
             world.cloud.faults().inject(Fault::on("UpdateFunctionCode").nth(nth).then(slow));
         }
         world.cloud.faults().set_link(Link { latency: Duration::from_millis(5), ..Link::default() });
+        world.cloud.clear_requests();
         let machines: Vec<Machine> = (0..MACHINES).map(|_| Machine::of(&world)).collect();
         let runs = machines.iter().enumerate().map(async |(at, machine)| {
             machine.write(&format!("of-{at}.js"), &format!("// machine {at}\n"));
             machine.run(&world, &["--json"]).await
         });
-        let runs = futures::future::join_all(runs).await;
+        let overtaken = async {
+            while world.requests("PutObject").iter().filter(|it| it.status == 200).count() < 2 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            world.cloud.faults().open(GATE);
+        };
+        let (runs, ()) = tokio::join!(futures::future::join_all(runs), overtaken);
 
         let artifact = bytes(&world, bucket).await;
         assert_all_run(&world, &names, &artifact).await;

@@ -75,11 +75,18 @@ impl Compared {
     }
 }
 
-/// Compares.
+/// Compares. What each edit took is given to `keep` when all tools are through with it: all of them take long enough to be
+/// interrupted.
 ///
 /// # Errors
-/// The project can't be installed, or the network not be made. What a single tool can't do is in its result.
-pub(crate) fn compare(wanted: &Wanted, programs: &Programs, progress: &Progress) -> Result<Vec<Compared>> {
+/// The project can't be installed, the network not be made, or a result not be kept. What a single tool can't do is in its
+/// result.
+pub(crate) fn compare(
+    wanted: &Wanted,
+    programs: &Programs,
+    progress: &Progress,
+    mut keep: impl FnMut(Vec<Compared>) -> Result<()>,
+) -> Result<()> {
     stage::remove_orphans()?;
     let project = project::installed(wanted.size)?;
     let link = match wanted.network {
@@ -153,8 +160,9 @@ pub(crate) fn compare(wanted: &Wanted, programs: &Programs, progress: &Progress)
                 }
             }
         }
+        keep(compared.iter().filter(|it| it.edit == *edit).cloned().collect())?;
     }
-    Ok(compared)
+    Ok(())
 }
 
 /// Leaves out those that took too long for one line, and tells which of the others are run once only.

@@ -21,7 +21,7 @@ mod stage;
 mod stats;
 mod tools;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -210,10 +210,8 @@ impl Run {
         Ok(())
     }
 
-    /// Keeps what there is by now.
     fn save(&mut self) -> Result<()> {
-        self.results.machine = Machine::of(&self.programs);
-        self.results.save(&self.file)
+        save(&mut self.results, &self.programs, &self.file)
     }
 
     fn install(&mut self) -> Result<()> {
@@ -239,15 +237,16 @@ impl Run {
                     false => Vec::new(),
                 };
                 let wanted = Wanted { size, network, edits, tools, runs, too_slow };
-                match compare(&wanted, &self.programs, &self.progress) {
-                    Ok(compared) => self.results.add_compared(compared),
-                    Err(error) => {
-                        let what = format!("The tools with {size} MB, {network}: {error:#}");
-                        self.progress.warn(&what);
-                        self.results.missing.push(what);
-                    }
+                let keep = |compared| {
+                    self.results.add_compared(compared);
+                    save(&mut self.results, &self.programs, &self.file)
+                };
+                if let Err(error) = compare(&wanted, &self.programs, &self.progress, keep) {
+                    let what = format!("The tools with {size} MB, {network}: {error:#}");
+                    self.progress.warn(&what);
+                    self.results.missing.push(what);
+                    self.save()?;
                 }
-                self.save()?;
             }
         }
         Ok(())
@@ -280,6 +279,12 @@ impl Run {
         }
         self.save()
     }
+}
+
+/// Keeps what there is by now.
+fn save(results: &mut Results, programs: &Programs, file: &Path) -> Result<()> {
+    results.machine = Machine::of(programs);
+    results.save(file)
 }
 
 /// A line on stdout.

@@ -135,7 +135,9 @@ pub(crate) fn compare(
                     continue;
                 };
                 let spent: f64 = result.runs.iter().map(|run| run.wall).sum();
-                let done = round > 1 && once.contains(&result.tool);
+                // Who can't delete a file can add one once.
+                let only_once = *edit == Edit::Add && tool.cannot(wanted.size, Edit::Delete).is_some();
+                let done = round > 1 && (only_once || once.contains(&result.tool));
                 if done || result.trouble.is_some() || spent > BUDGET {
                     continue;
                 }

@@ -303,8 +303,10 @@ fn not_run(results: &Results) -> Vec<String> {
             lines.push(format!("- With {size} MB, {network}, not run: {}", absent.join("; ")));
         }
     }
-    if results.compared.iter().all(|it| it.edit == Edit::OneLine) {
-        lines.push("- Other edits than one line of one handler".to_owned());
+    for network in [Network::Loopback, Network::Uplink] {
+        if !results.compared.iter().any(|it| it.network == network && it.edit != Edit::OneLine) {
+            lines.push(format!("- Other edits than one line of one handler, {network}"));
+        }
     }
     lines
 }

@@ -298,9 +298,9 @@ fn not_run(results: &Results) -> Vec<String> {
             |tool: &Tool| of_one_line().any(|it| (it.network, it.size) == (network, size) && it.tool == tool.name);
         let absent: Vec<_> = TOOLS.iter().filter(|tool| !there(tool)).map(|tool| tool.title).collect();
         if absent.len() == TOOLS.len() {
-            lines.push(format!("- With {size} MB, {network}: no tool was run"));
+            lines.push(format!("- One line of one handler with {size} MB, {network}: no tool was run"));
         } else if !absent.is_empty() {
-            lines.push(format!("- With {size} MB, {network}, not run: {}", absent.join("; ")));
+            lines.push(format!("- One line of one handler with {size} MB, {network}, not run: {}", absent.join("; ")));
         }
     }
     for network in [Network::Loopback, Network::Uplink] {
